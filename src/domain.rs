@@ -1,0 +1,33 @@
+//! The nouns: what users declare, what is observed, and the plan that follows from both.
+//!
+//! Values only. Everything here is parsed at an edge (`spec`, `discovery`, `xds`) and trusted inside.
+//! Knows no Envoy type, no clock, no socket, no file.
+
+mod documents;
+mod gate;
+mod gateway;
+mod instance;
+mod name;
+mod plan;
+mod proxy;
+mod quantity;
+mod rollout;
+mod service;
+mod time;
+
+pub use documents::{Documents, Kind};
+pub use gate::{Check, Gate, OnUnsure, OnWorse};
+pub use gateway::{Gateway, Listener, ProxySelector, Route};
+pub use instance::{Instance, Locality};
+pub use name::{
+    BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, ServiceName, VersionName,
+};
+pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
+pub use proxy::{Nack, ProxyIdentity};
+pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, split_weights};
+pub use rollout::{Bake, Hook, Rolling, Rollout};
+pub use service::{
+    Drain, HealthCheck, InstanceSource, LostProxies, Overlay, Probe, Protocol, Service, ThenDo,
+    VersionLabel,
+};
+pub use time::{BadSpan, Span, Time};

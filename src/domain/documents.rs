@@ -1,0 +1,47 @@
+//! The set of documents, valid as a whole: what users want, apart from what they do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Gate, GateName, Gateway, GatewayName, Rollout, RolloutName, Service, ServiceName,
+};
+
+/// Every document in force. References between them have been checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Documents {
+    /// Gateways by name.
+    pub gateways: BTreeMap<GatewayName, Gateway>,
+    /// Services by name.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Gates by name.
+    pub gates: BTreeMap<GateName, Gate>,
+    /// Rollouts by name.
+    pub rollouts: BTreeMap<RolloutName, Rollout>,
+}
+
+/// The kinds of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// What "no worse" means.
+    Gate,
+    /// Listeners and routes for some proxies.
+    Gateway,
+    /// One change.
+    Rollout,
+    /// What callers call.
+    Service,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Gate => "Gate",
+            Self::Gateway => "Gateway",
+            Self::Rollout => "Rollout",
+            Self::Service => "Service",
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Names of things: validated once, compared and ordered cheaply, never mixed up.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// The text is empty.
+    #[error("a {what} may not be empty")]
+    Empty {
+        /// The kind of name, for the message.
+        what: &'static str,
+    },
+    /// The text is longer than [`NAME_BYTES_MAX`].
+    #[error("a {what} may have at most {NAME_BYTES_MAX} bytes, this one has {bytes}")]
+    TooLong {
+        /// The kind of name, for the message.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A character that would not survive as an Envoy resource name, a label or a file name.
+    #[error("a {what} may not contain {found:?}; use letters, digits and `{allowed}`")]
+    Character {
+        /// The kind of name, for the message.
+        what: &'static str,
+        /// The first character that does not fit.
+        found: char,
+        /// Punctuation that would fit.
+        allowed: &'static str,
+    },
+}
+
+/// Longest name in bytes; Envoy's own default bound for stat names is far above two of these.
+const NAME_BYTES_MAX: usize = 128;
+
+fn check(text: &str, what: &'static str, allowed: &'static str) -> Result<(), BadName> {
+    if text.is_empty() {
+        return Err(BadName::Empty { what });
+    }
+    if text.len() > NAME_BYTES_MAX {
+        return Err(BadName::TooLong { what, bytes: text.len() });
+    }
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !allowed.contains(*c)) {
+        Some(found) => Err(BadName::Character { what, found, allowed }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident($what:literal, $allowed:literal);)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                check(text, $what, $allowed).map(|()| Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+
+            fn try_from(text: String) -> Result<Self, BadName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
+names! {
+    /// A Gate document.
+    GateName("gate name", "-._");
+    /// A Gateway document.
+    GatewayName("gateway name", "-._");
+    /// One instance; the address is a legal id, so nobody has to invent one.
+    InstanceId("instance id", "-._:[]@");
+    /// The node id that a proxy claims.
+    ProxyId("proxy id", "-._:/[]@~=");
+    /// A Rollout document.
+    RolloutName("rollout name", "-._");
+    /// A Service document.
+    ServiceName("service name", "-._");
+    /// A build of a service.
+    VersionName("version", "-._+");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_where_they_enter() {
+        for (text, error) in [
+            ("cart", None),
+            ("2026-11-23.4", None),
+            ("", Some("a service name may not be empty")),
+            (
+                "a/b",
+                Some("a service name may not contain '/'; use letters, digits and `-._`"),
+            ),
+        ] {
+            let got = text.parse::<ServiceName>().err().map(|e| e.to_string());
+            assert_eq!(got.as_deref(), error, "{text:?}");
+        }
+        assert!("127.0.0.1:8080".parse::<InstanceId>().is_ok());
+        assert!("x".repeat(129).parse::<ServiceName>().is_err());
+    }
+}

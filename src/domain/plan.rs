@@ -1,0 +1,116 @@
+//! The plan: weights and endpoint states that should hold now, as one immutable value.
+//!
+//! It is all that `snapshot` needs to build every Envoy resource, so the same plan gives the same
+//! bytes on every replica and after every restart.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Gateway, HealthCheck, InstanceId, Locality, Overlay, Protocol, ServiceName, Span, VersionName,
+    Weight,
+};
+
+/// The number of a published plan. It only grows.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What should hold now on every proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its number.
+    pub generation: Generation,
+    /// Who gets what, sorted by name.
+    pub gateways: Vec<Gateway>,
+    /// Every service that a gateway may name, sorted by name.
+    pub services: Vec<ServicePlan>,
+}
+
+impl Plan {
+    /// The part of one service.
+    pub fn service(&self, name: &ServiceName) -> Option<&ServicePlan> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+}
+
+/// One service's part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The service.
+    pub name: ServiceName,
+    /// What its instances speak.
+    pub protocol: Protocol,
+    /// The health check that each Envoy runs as well.
+    pub health: HealthCheck,
+    /// Envoy's slow start window; zero for none.
+    pub warm_up: Span,
+    /// The user's own Envoy settings.
+    pub overlay: Option<Overlay>,
+    /// One cluster each, in the order in which the versions were first seen; the order never changes
+    /// while a version is routed.
+    pub versions: Vec<VersionPlan>,
+}
+
+impl ServicePlan {
+    /// The versions that routes name. Their weights sum to 10,000, or there are none at all.
+    pub fn routed(&self) -> impl Iterator<Item = &VersionPlan> {
+        self.versions.iter().filter(|version| version.routed)
+    }
+}
+
+/// One version's part of a plan: one Envoy cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionPlan {
+    /// The version.
+    pub name: VersionName,
+    /// Do routes name it? A version that no route names still has its cluster, until every proxy
+    /// has acknowledged routes without it.
+    pub routed: bool,
+    /// Its share of the traffic.
+    pub weight: Weight,
+    /// Its instances, sorted by id.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One instance's part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The instance.
+    pub id: InstanceId,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Where it stands.
+    pub locality: Locality,
+    /// Its share within its version's cluster, in requests per second; never zero.
+    pub capacity: u32,
+    /// Does it get new requests?
+    pub state: EndpointState,
+}
+
+/// What a proxy is told of an endpoint. Absence is the third state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndpointState {
+    /// Takes new requests.
+    Healthy,
+    /// Finishes what it has, takes nothing new.
+    Draining,
+}

@@ -1,0 +1,73 @@
+//! One change of one service from a version to another, as its document declares it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, GateName, RolloutName, ServiceName, Span, VersionName};
+
+/// A rollout's document, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Its name.
+    pub name: RolloutName,
+    /// What is rolled.
+    pub service: ServiceName,
+    /// The version it must start from, if that is to be checked; else whatever is stable.
+    pub from: Option<VersionName>,
+    /// The version it ends on.
+    pub to: VersionName,
+    /// How instances are replaced.
+    pub rolling: Rolling,
+    /// Who starts and stops instances; nobody means that Tidegate waits for them to appear.
+    pub replace: Option<Hook>,
+    /// The gates that judge it.
+    pub gates: Vec<GateName>,
+    /// How long to watch at the end, and with how many old instances held back.
+    pub bake: Bake,
+    /// Without progress for this long the rollout is stuck, and says so.
+    pub deadline: Span,
+}
+
+/// Instance by instance, batch by batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// So many instances are replaced together.
+    pub batch: Amount,
+    /// So many instances more than desired may run.
+    pub max_surge: Amount,
+    /// So many instances fewer than desired may be ready.
+    pub max_unavailable: Amount,
+}
+
+/// The watch before a rollout is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bake {
+    /// How long.
+    pub span: Span,
+    /// So many old instances stay until the end of it.
+    pub holdback: u32,
+}
+
+/// A call to the outside that starts or stops one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// A program with its arguments, without a shell. `{instance}`, `{version}`, `{service}` and
+    /// `{action}` (`start` or `stop`) are filled in.
+    Exec {
+        /// The program, then its arguments.
+        argv: Vec<String>,
+        /// It is ended after this long.
+        timeout: Span,
+    },
+    /// An HTTP POST of a JSON object with the same four fields.
+    Post {
+        /// Where to.
+        url: String,
+        /// Headers to send along.
+        headers: BTreeMap<String, String>,
+        /// It has failed after this long.
+        timeout: Span,
+    },
+}

@@ -1,0 +1,133 @@
+//! What callers call: where its instances come from, how they are checked, and how they drain.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rps, ServiceName, Span};
+
+/// A service as its document declares it, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name; the cluster of a version is called `<service>/<version>`.
+    pub name: ServiceName,
+    /// Where instances come from.
+    pub source: InstanceSource,
+    /// Labels that an instance must carry to belong here.
+    pub matches: BTreeMap<String, String>,
+    /// Which label of an instance names its version.
+    pub version_label: VersionLabel,
+    /// What the instances speak.
+    pub protocol: Protocol,
+    /// How an instance proves that it is alive, to Tidegate and to each Envoy.
+    pub health: HealthCheck,
+    /// What one instance carries; `None` counts all instances as equal.
+    pub capacity: Option<Rps>,
+    /// An instance must be healthy this long before it gets traffic.
+    pub min_ready: Span,
+    /// How long Envoy ramps a new instance up; zero for at once.
+    pub warm_up: Span,
+    /// How an instance is taken out.
+    pub drain: Drain,
+    /// The user's own Envoy settings, merged into each generated cluster.
+    pub overlay: Option<Overlay>,
+}
+
+/// Where a service's instances come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceSource {
+    /// Leases, kept alive by whoever starts the instances.
+    Api,
+    /// A watched file that lists them; relative to the documents' directory.
+    File {
+        /// The file's path.
+        path: String,
+    },
+}
+
+/// The label of an instance that names its version; `version` unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionLabel(pub String);
+
+/// What the instances speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// gRPC, which is HTTP/2.
+    Grpc,
+    /// Bytes, by TCP proxy.
+    Tcp,
+}
+
+/// How health is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// How often.
+    pub interval: Span,
+    /// How long an answer may take.
+    pub timeout: Span,
+    /// So many good answers in a row make an instance healthy.
+    pub healthy_after: u32,
+    /// So many bad answers in a row make it unhealthy.
+    pub unhealthy_after: u32,
+}
+
+/// The question of a health check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// `grpc.health.v1.Health/Check` answers SERVING.
+    Grpc {
+        /// The service asked about; empty for the whole server.
+        service: String,
+    },
+    /// `GET` answers 200.
+    Http {
+        /// The path asked for.
+        path: String,
+    },
+    /// A connection is accepted.
+    Tcp,
+}
+
+/// How an instance is taken out of service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// After this long an instance is released without proof, and the record says so.
+    pub at_most: Span,
+    /// What to do about proxies that are not connected and so can prove nothing.
+    pub lost_proxies: LostProxies,
+}
+
+/// The policy for proxies that went away while a step needs their word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostProxies {
+    /// Wait this long for a proxy to come back.
+    pub wait: Span,
+    /// And then?
+    pub then: ThenDo,
+}
+
+/// What follows when a lost proxy stays away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThenDo {
+    /// Go on without its word; what it could not prove is recorded as unproven.
+    Ignore,
+    /// Hold the rollout until the proxy is back or an operator decides.
+    Pause,
+}
+
+/// Envoy settings in Envoy's own JSON, opaque to everything but `snapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// A partial `envoy.config.cluster.v3.Cluster` as JSON text.
+    pub cluster: String,
+}

@@ -1,0 +1,102 @@
+//! What goes into the engine: facts from the fleet, never commands (those are [`super::Event`]s).
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Documents, Generation, Instance, InstanceId, Nack, ProxyId, ProxyIdentity, ServiceName,
+    VersionName,
+};
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// All instances of a service that its source knows now; who is missing has vanished.
+    Discovered {
+        /// The service.
+        service: ServiceName,
+        /// The whole set.
+        instances: Vec<Instance>,
+    },
+    /// A valid set of documents is to be in force from now on.
+    Documents {
+        /// The whole set.
+        documents: Box<Documents>,
+        /// Who changed it.
+        by: Actor,
+    },
+    /// An instance turned healthy or unhealthy, or was probed for the first time.
+    Health {
+        /// The service.
+        service: ServiceName,
+        /// The instance.
+        instance: InstanceId,
+        /// Does it pass its health check?
+        healthy: bool,
+        /// What the last probe said.
+        detail: String,
+    },
+    /// A hook call has ended.
+    HookDone {
+        /// The call's idempotency key.
+        key: String,
+        /// What went wrong, if anything.
+        result: Result<(), String>,
+    },
+    /// A proxy did or said something.
+    Proxy {
+        /// Which.
+        id: ProxyId,
+        /// What.
+        event: ProxyEvent,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What a proxy does and says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProxyEvent {
+    /// Its first stream is open.
+    Connected(ProxyIdentity),
+    /// Its last stream is closed.
+    Disconnected,
+    /// Everything it subscribes to is acknowledged as of this generation.
+    InForce(Generation),
+    /// It reported how many requests are in progress on instances.
+    Load(LoadReport),
+    /// It refused resources.
+    Nacked(Nack),
+}
+
+/// One proxy's word on requests in progress, read from one flush of its metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// When the proxy took the reading, in nanoseconds on the proxy's own clock. It is compared
+    /// only with other readings of the same proxy.
+    pub read_at_ns: u64,
+    /// Each instance that the reading names; zeros are said, so absence means "not known".
+    pub instances: Vec<InstanceLoad>,
+}
+
+/// Requests in progress on one instance, as one proxy sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceLoad {
+    /// The service.
+    pub service: ServiceName,
+    /// The version, from the cluster's name.
+    pub version: VersionName,
+    /// The instance, from `Endpoint.hostname`.
+    pub instance: InstanceId,
+    /// `rq_active + rq_pending_active`.
+    pub in_progress: u64,
+}
+
+/// Who did something: a person, a program, a directory of documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor(pub String);
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
