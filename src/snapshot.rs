@@ -1,0 +1,5 @@
+//! A plan as encoded Envoy resources.
+
+mod resource;
+
+pub use resource::{Resource, ResourceKind, ResourceSet};
