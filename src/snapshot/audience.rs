@@ -1,0 +1,50 @@
+//! Who gets what: the resources of each gateway, and of a proxy that several gateways select.
+
+use std::sync::Arc;
+
+use super::{ResourceKind, ResourceSet};
+use crate::domain::{Generation, ProxyIdentity, ProxySelector};
+
+/// One published generation, for everybody. Immutable; readers share it and never lock.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Its number.
+    pub generation: Generation,
+    audiences: Vec<Audience>,
+}
+
+/// The proxies that one gateway selects, and what they may see.
+#[derive(Debug)]
+pub struct Audience {
+    /// Who.
+    pub selector: ProxySelector,
+    /// What.
+    pub resources: Arc<ResourceSet>,
+}
+
+impl Snapshot {
+    /// A snapshot of these audiences.
+    pub fn new(generation: Generation, audiences: Vec<Audience>) -> Self {
+        Self { generation, audiences }
+    }
+
+    /// What `proxy` may see; `None` when no gateway selects it, so that it is told nothing at all
+    /// rather than that nothing exists.
+    pub fn for_proxy(&self, proxy: &ProxyIdentity) -> Option<Arc<ResourceSet>> {
+        let mut selected = self.audiences.iter().filter(|a| a.selector.selects(proxy));
+        let first = &selected.next()?.resources;
+        let mut rest = selected.peekable();
+        if rest.peek().is_none() {
+            return Some(Arc::clone(first));
+        }
+        let mut union = ResourceSet::clone(first);
+        for audience in rest {
+            for kind in ResourceKind::ALL {
+                for resource in audience.resources.of(kind).values() {
+                    union.insert(kind, Arc::clone(resource));
+                }
+            }
+        }
+        Some(Arc::new(union))
+    }
+}
