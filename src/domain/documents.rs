@@ -5,9 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Gate, GateName, Gateway, GatewayName, Rollout, RolloutName, Service, ServiceName,
-};
+use super::{Gate, GateName, Gateway, GatewayName, Rollout, RolloutName, Service, ServiceName};
 
 /// Every document in force. References between them have been checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

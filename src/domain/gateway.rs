@@ -22,7 +22,11 @@ pub struct Gateway {
 impl Gateway {
     /// Every service that a proxy of this gateway may send traffic to, sorted, each once.
     pub fn reachable(&self) -> std::collections::BTreeSet<&ServiceName> {
-        let routed = self.listeners.iter().flat_map(|l| &l.routes).map(|r| &r.service);
+        let routed = self
+            .listeners
+            .iter()
+            .flat_map(|l| &l.routes)
+            .map(|r| &r.service);
         routed.chain(&self.services).collect()
     }
 }
@@ -43,10 +47,21 @@ pub struct ProxySelector {
 impl ProxySelector {
     /// Is `proxy` one of those selected?
     pub fn selects(&self, proxy: &ProxyIdentity) -> bool {
-        self.cluster.as_ref().is_none_or(|cluster| *cluster == proxy.cluster)
-            && self.region.as_ref().is_none_or(|region| *region == proxy.locality.region)
-            && self.zone.as_ref().is_none_or(|zone| *zone == proxy.locality.zone)
-            && self.metadata.iter().all(|(key, value)| proxy.metadata.get(key) == Some(value))
+        self.cluster
+            .as_ref()
+            .is_none_or(|cluster| *cluster == proxy.cluster)
+            && self
+                .region
+                .as_ref()
+                .is_none_or(|region| *region == proxy.locality.region)
+            && self
+                .zone
+                .as_ref()
+                .is_none_or(|zone| *zone == proxy.locality.zone)
+            && self
+                .metadata
+                .iter()
+                .all(|(key, value)| proxy.metadata.get(key) == Some(value))
     }
 }
 

@@ -25,9 +25,7 @@ pub struct Instance {
 }
 
 /// A place: the failure domain of an instance or a proxy.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Locality {
     /// The region; empty if unknown.
     pub region: String,

@@ -43,10 +43,20 @@ fn check(text: &str, what: &'static str, allowed: &'static str) -> Result<(), Ba
         return Err(BadName::Empty { what });
     }
     if text.len() > NAME_BYTES_MAX {
-        return Err(BadName::TooLong { what, bytes: text.len() });
+        return Err(BadName::TooLong {
+            what,
+            bytes: text.len(),
+        });
     }
-    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !allowed.contains(*c)) {
-        Some(found) => Err(BadName::Character { what, found, allowed }),
+    match text
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !allowed.contains(*c))
+    {
+        Some(found) => Err(BadName::Character {
+            what,
+            found,
+            allowed,
+        }),
         None => Ok(()),
     }
 }

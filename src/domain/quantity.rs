@@ -47,7 +47,11 @@ impl FromStr for Share {
         if !(0.0..=100.0).contains(&percent) {
             return Err(bad());
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..=1e6")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0..=1e6"
+        )]
         Ok(Self((percent * 10_000.0).round() as u32))
     }
 }
@@ -208,7 +212,12 @@ pub fn split_weights(capacities: &[u64]) -> Option<Vec<Weight>> {
     for &i in by_remainder.iter().take(missing) {
         parts[i] += 1;
     }
-    Some(parts.into_iter().map(|p| Weight(u16::try_from(p).unwrap_or(u16::MAX))).collect())
+    Some(
+        parts
+            .into_iter()
+            .map(|p| Weight(u16::try_from(p).unwrap_or(u16::MAX)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

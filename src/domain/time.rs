@@ -37,7 +37,12 @@ impl Span {
 
     /// From `earlier` to `later`; zero when the order is the other way round.
     pub fn between(earlier: Time, later: Time) -> Self {
-        Self(later.duration_since(earlier).try_into().unwrap_or(Duration::ZERO))
+        Self(
+            later
+                .duration_since(earlier)
+                .try_into()
+                .unwrap_or(Duration::ZERO),
+        )
     }
 
     /// The moment this long after `start`, or the last representable one.
@@ -66,7 +71,9 @@ impl FromStr for Span {
     type Err = BadSpan;
 
     fn from_str(text: &str) -> Result<Self, BadSpan> {
-        let bad = || BadSpan { text: text.to_owned() };
+        let bad = || BadSpan {
+            text: text.to_owned(),
+        };
         let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| bad())?;
         Duration::try_from(signed).map(Self).map_err(|_| bad())
     }
@@ -124,7 +131,10 @@ mod tests {
             ("0s", 0, "0s"),
         ] {
             let span: Span = text.parse().unwrap();
-            assert_eq!((span, span.to_string().as_str()), (Span::millis(millis), printed));
+            assert_eq!(
+                (span, span.to_string().as_str()),
+                (Span::millis(millis), printed)
+            );
         }
         for text in ["", "5", "-3s", "soon"] {
             assert!(text.parse::<Span>().is_err(), "{text:?}");

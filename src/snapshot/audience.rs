@@ -25,7 +25,10 @@ pub struct Audience {
 impl Snapshot {
     /// A snapshot of these audiences.
     pub fn new(generation: Generation, audiences: Vec<Audience>) -> Self {
-        Self { generation, audiences }
+        Self {
+            generation,
+            audiences,
+        }
     }
 
     /// What `proxy` may see; `None` when no gateway selects it, so that it is told nothing at all

@@ -87,7 +87,10 @@ pub struct ResourceSet {
 impl ResourceSet {
     /// An empty set of a generation.
     pub fn new(generation: Generation) -> Self {
-        Self { generation, ..Self::default() }
+        Self {
+            generation,
+            ..Self::default()
+        }
     }
 
     /// The resources of one type, by name.

@@ -1,0 +1,274 @@
+//! Why something waits: one typed reason, shown unchanged in `why`, the API, the table and the log.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::HookAction;
+use crate::domain::{
+    Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName,
+};
+
+/// A wait, and since when.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Blocker {
+    /// What is waited for.
+    pub on: Wait,
+    /// Since when.
+    pub since: Time,
+    /// When the wait ends by itself, if it does.
+    pub until: Option<Time>,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Wait {
+    /// The watch at the end.
+    Bake {
+        /// Its length.
+        span: Span,
+        /// So many old instances are held back for it.
+        holdback: u32,
+    },
+    /// Connected proxies have not acknowledged a generation.
+    Barrier {
+        /// The generation.
+        generation: Generation,
+        /// Who has not.
+        proxies: Vec<ProxyId>,
+        /// Of so many concerned.
+        of: usize,
+    },
+    /// The rollout's document is gone.
+    DocumentDeleted,
+    /// The rollout's document now wants something else than what runs.
+    DocumentDiffers {
+        /// What it wants.
+        wants: String,
+    },
+    /// Proxies have not shown that an instance is idle.
+    Drain {
+        /// The instance.
+        instance: InstanceId,
+        /// Each proxy that has not, and what is missing.
+        gaps: Vec<String>,
+    },
+    /// A hook runs.
+    Hook {
+        /// To do what.
+        action: HookAction,
+        /// For which instance.
+        instance: InstanceId,
+    },
+    /// A hook failed.
+    HookFailed {
+        /// To do what.
+        action: HookAction,
+        /// For which instance.
+        instance: InstanceId,
+        /// In its words.
+        error: String,
+    },
+    /// Instances of a version have not appeared.
+    Instances {
+        /// The version.
+        version: VersionName,
+        /// So many are missing.
+        missing: u32,
+    },
+    /// Proxies that are not connected can acknowledge and prove nothing.
+    LostProxies {
+        /// Who.
+        proxies: Vec<ProxyId>,
+        /// Of so many concerned.
+        of: usize,
+        /// What happens when they stay away.
+        then: ThenDo,
+        /// How long they may.
+        wait: Span,
+    },
+    /// A proxy refused resources.
+    Nacked {
+        /// Who.
+        proxy: ProxyId,
+        /// What, and in which words.
+        nack: Nack,
+    },
+    /// Too few instances are ready to take one out.
+    Ready {
+        /// So many are.
+        ready: u32,
+        /// So many must stay.
+        floor: u32,
+    },
+    /// Instances are known, but not healthy for long enough.
+    NotReady {
+        /// The version.
+        version: VersionName,
+        /// Each, and what its last probe said.
+        instances: Vec<String>,
+    },
+    /// Another rollout of the same service runs.
+    OtherRollout {
+        /// Which.
+        rollout: RolloutName,
+    },
+    /// Somebody paused it.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// There is nothing to roll from.
+    NoStable,
+    /// The service's stable version is not the one that the rollout must start from.
+    WrongStart {
+        /// The document's.
+        wanted: VersionName,
+        /// The service's.
+        stable: VersionName,
+    },
+}
+
+impl Wait {
+    /// The same wait as before, even if its details have moved on? Then it keeps its `since`.
+    pub(super) fn continues(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Drain { instance: a, .. }, Self::Drain { instance: b, .. }) => a == b,
+            (Self::Barrier { generation: a, .. }, Self::Barrier { generation: b, .. }) => a == b,
+            (Self::Nacked { proxy: a, nack: m }, Self::Nacked { proxy: b, nack: n }) => {
+                a == b && m == n
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(before),
+        }
+    }
+
+    /// The next command for somebody who does not want to wait.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Bake { .. } => "`tidegate rollout skip` ends the bake",
+            Self::Barrier { .. } => "`tidegate proxies` shows what each has acknowledged",
+            Self::DocumentDeleted => "apply the document again, or `tidegate rollout abort`",
+            Self::DocumentDiffers { .. } => "`tidegate rollout abort`, or use a new rollout name",
+            Self::Drain { .. } => "`tidegate rollout skip` releases it unproven",
+            Self::HookFailed { .. } => "`tidegate rollout retry` calls it again, `skip` goes on",
+            Self::Instances { .. } => {
+                "start them, or let `replace` in the rollout's document do it"
+            }
+            Self::LostProxies { .. } => {
+                "bring them back, or `tidegate proxies forget NODE` if they are gone for good"
+            }
+            Self::Nacked { .. } => "mend what it refuses and apply, or `tidegate rollout abort`",
+            Self::NotReady { .. } => "`tidegate instances` shows their health",
+            Self::Paused { .. } => "`tidegate rollout resume`",
+            Self::NoStable => "register a healthy instance of the version that serves now",
+            Self::WrongStart { .. } => "correct `from` in the rollout's document",
+            Self::Hook { .. } | Self::OtherRollout { .. } | Self::Ready { .. } => return None,
+        })
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bake { span, holdback: 0 } => write!(f, "baking for {span}"),
+            Self::Bake { span, holdback } => {
+                write!(f, "baking for {span} with {holdback} old held back")
+            }
+            Self::Barrier {
+                generation,
+                proxies,
+                of,
+            } => write!(
+                f,
+                "{} of {of} proxies have not acknowledged generation {generation}: {}",
+                proxies.len(),
+                names(proxies),
+            ),
+            Self::DocumentDeleted => f.write_str("its document was deleted while it runs"),
+            Self::DocumentDiffers { wants } => {
+                write!(f, "its document now wants {wants}, which is not what runs")
+            }
+            Self::Drain { instance, gaps } => {
+                write!(f, "{instance} is draining: {}", gaps.join("; "))
+            }
+            Self::Hook { action, instance } => {
+                write!(f, "the {action} hook for {instance} is running")
+            }
+            Self::HookFailed {
+                action,
+                instance,
+                error,
+            } => {
+                write!(f, "the {action} hook for {instance} failed: {error}")
+            }
+            Self::Instances { version, missing } => {
+                write!(f, "{missing} instances of {version} have not appeared yet")
+            }
+            Self::LostProxies {
+                proxies,
+                of,
+                then,
+                wait,
+            } => {
+                write!(
+                    f,
+                    "{} of {of} proxies are not connected and may still send traffic: {} (",
+                    proxies.len(),
+                    names(proxies),
+                )?;
+                match then {
+                    ThenDo::Ignore => write!(f, "ignored after {wait})"),
+                    ThenDo::Pause => f.write_str("held until they are back or forgotten)"),
+                }
+            }
+            Self::Nacked { proxy, nack } => write!(
+                f,
+                "{proxy} refused {} {} of generation {}: {}",
+                nack.kind,
+                nack.resources.join(", "),
+                nack.generation,
+                nack.message,
+            ),
+            Self::Ready { ready, floor } => {
+                write!(f, "{ready} instances are ready, and {floor} must stay")
+            }
+            Self::NotReady { version, instances } => {
+                write!(
+                    f,
+                    "instances of {version} are not ready: {}",
+                    instances.join("; ")
+                )
+            }
+            Self::OtherRollout { rollout } => {
+                write!(f, "rollout {rollout} of the same service is running")
+            }
+            Self::Paused {
+                by,
+                reason: Some(reason),
+            } => write!(f, "paused by {by}: {reason}"),
+            Self::Paused { by, reason: None } => write!(f, "paused by {by}"),
+            Self::NoStable => f.write_str("no version of the service serves yet"),
+            Self::WrongStart { wanted, stable } => {
+                write!(f, "it is to start from {wanted}, but {stable} serves")
+            }
+        }
+    }
+}
+
+/// How many names a sentence can bear.
+const NAMES_SHOWN_MAX: usize = 3;
+
+fn names(proxies: &[ProxyId]) -> String {
+    let shown: Vec<&str> = proxies
+        .iter()
+        .take(NAMES_SHOWN_MAX)
+        .map(ProxyId::as_str)
+        .collect();
+    match proxies.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,100 @@
+//! What operators may ask for, and how the engine answers.
+
+use super::Actor;
+use crate::domain::{InstanceId, ProxyId, RolloutName, ServiceName};
+
+/// A verb, with who wants it and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// What is asked for.
+    pub verb: Verb,
+    /// Who asks.
+    pub by: Actor,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verb {
+    /// Take an instance out, so that it can be stopped.
+    Drain {
+        /// The instance.
+        instance: InstanceId,
+        /// Its service, where the id alone does not tell.
+        service: Option<ServiceName>,
+    },
+    /// A proxy will not come back: do not wait for its word.
+    ForgetProxy {
+        /// The proxy.
+        proxy: ProxyId,
+    },
+    /// Something about a rollout.
+    Rollout {
+        /// Which.
+        name: RolloutName,
+        /// What.
+        verb: RolloutVerb,
+    },
+    /// Put a drained instance back.
+    Undrain {
+        /// The instance.
+        instance: InstanceId,
+        /// Its service, where the id alone does not tell.
+        service: Option<ServiceName>,
+    },
+}
+
+/// What can be asked of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutVerb {
+    /// Go back through the same steps.
+    Abort,
+    /// Begin no further step.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Try again what failed.
+    Retry,
+    /// Do not wait for what it waits for now.
+    Skip,
+    /// Go back to the version before, after the end.
+    Undo,
+}
+
+/// The engine did as asked, or had done so before.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Answer {
+    /// What holds now, in a sentence.
+    pub message: String,
+}
+
+/// The engine will not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It would make no sense now.
+    #[error("{what}")]
+    Conflict {
+        /// Why not.
+        what: String,
+        /// What would.
+        hint: String,
+    },
+    /// There is nothing of that name.
+    #[error("{what}")]
+    NotFound {
+        /// What was looked for.
+        what: String,
+        /// Where to look.
+        hint: String,
+    },
+}
+
+impl Refusal {
+    /// The next command to try.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Conflict { hint, .. } | Self::NotFound { hint, .. } => hint,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What comes out of the engine: things to be done, as data, in order.
+
+use std::sync::Arc;
+
+use super::{Entry, HookCall};
+use crate::domain::{Hook, Plan};
+
+/// Something to be done. Records come before what rests on them; whoever carries effects out
+/// persists every record of a turn before doing anything else of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Call a hook, and say [`super::Event::HookDone`] afterwards.
+    Call {
+        /// The hook.
+        hook: Hook,
+        /// What it is asked.
+        call: HookCall,
+    },
+    /// Tell the proxies.
+    Publish(Arc<Plan>),
+    /// Write down.
+    Record(Entry),
+}
