@@ -1,20 +1,311 @@
-//! The rollout engine.
+//! The rollout engine: facts and verbs in, records and plans out.
+//!
+//! ```text
+//! Event, Command ──▶ turn: facts change → each service is looked at until nothing more can be
+//!                          decided → one new generation for all that proxies must be told
+//!                ──▶ Effects: Record …, Publish, Call          (carried out by `runtime`, in order)
+//! ```
+//!
+//! * The **state** ([`State`]) is a fold over the journal; the plan is a function of it alone.
+//! * The **facts** are what is only observed. They are empty at a start and fill again.
+//! * The engine plans from both each turn; there is no script that a changed world could break.
+//! * It learns that a plan is in force from acknowledgements only, never from having sent it.
+//!
+//! Knows no clock (`now` comes in), no randomness, no I/O, no Envoy.
 
+mod barrier;
 mod blocker;
 mod command;
+mod documents;
 mod effect;
 mod event;
+mod facts;
+mod instances;
+mod invariants;
+mod operate;
+mod planning;
+mod proxies;
 mod record;
+mod rolling;
+mod services;
 mod stage;
+mod state;
+mod turn;
 mod view;
+mod viewing;
+mod waits;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub use blocker::{Blocker, Wait};
 pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
 pub use effect::Effect;
 pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent};
+pub use invariants::{Violation, check_plan, check_turn};
+pub use planning::plan;
 pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record};
 pub use stage::{Cause, Proof, Stage};
+pub use state::{
+    Bake, Batch, HookState, HookStatus, IllegalRecord, InstanceState, Pause, Report, RolloutState,
+    ServiceState, Started, State, VersionState,
+};
 pub use view::{
     BlockerView, DrainView, InstanceView, Phase, ProxyView, ReportView, RolloutView, ServiceView,
     VersionView, View,
 };
+
+use facts::{Facts, Health};
+use turn::{Subject, Turn};
+use waits::Waits;
+
+use crate::domain::{Plan, ServiceName, Span, Time};
+
+/// On the very first start proxies are answered once every service has a ready instance, or after
+/// this long. An answer before that would tell a running fleet that nothing exists.
+const FIRST_ANSWER_AFTER: Span = Span::secs(10);
+
+/// Passes over a service within one turn; each pass decides at least one thing or is the last.
+const PASSES_MAX: usize = 16;
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    facts: Facts,
+    waits: Waits,
+    started: Time,
+    /// The last published plan.
+    published: Option<Arc<Plan>>,
+    /// Services with changes that are not published yet.
+    touched: BTreeSet<ServiceName>,
+}
+
+impl Engine {
+    /// An engine that goes on where the journal ends. The effects publish the same plan as before
+    /// and make hook calls again that had no answer.
+    pub fn recover(state: State, now: Time) -> (Self, Vec<Effect>) {
+        let facts = Facts::at_start(&state, now);
+        let waits = Waits::default();
+        let touched = BTreeSet::new();
+        let mut engine = Self {
+            state,
+            facts,
+            waits,
+            started: now,
+            published: None,
+            touched,
+        };
+        let mut effects = Vec::new();
+        if engine.state.generation > crate::domain::Generation::default() {
+            let plan = Arc::new(plan(&engine.state, engine.state.generation));
+            engine.published = Some(Arc::clone(&plan));
+            effects.push(Effect::Publish(plan));
+        }
+        for rollout in engine
+            .state
+            .rollouts
+            .values()
+            .filter(|rollout| rollout.runs())
+        {
+            let Some(hook) = &rollout.spec.replace else {
+                continue;
+            };
+            let open = rollout
+                .hooks
+                .iter()
+                .filter(|state| state.status == HookStatus::Called);
+            effects.extend(open.map(|state| Effect::Call {
+                hook: hook.clone(),
+                call: state.call.clone(),
+            }));
+        }
+        (engine, effects)
+    }
+
+    /// Takes in an event and decides what follows.
+    pub fn handle(&mut self, event: Event, now: Time) -> Vec<Effect> {
+        let (effects, ()) = self.turn(now, |turn| absorb(turn, event));
+        effects
+    }
+
+    /// Judges a command and carries it out, or refuses and changes nothing.
+    pub fn command(
+        &mut self,
+        command: Command,
+        now: Time,
+    ) -> (Vec<Effect>, Result<Answer, Refusal>) {
+        self.turn(now, |turn| operate::operate(turn, command))
+    }
+
+    /// The durable state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Everything, for people and programs.
+    pub fn view(&self, now: Time) -> View {
+        let not_ready = self.not_ready(now);
+        let (state, facts, waits) = (&self.state, &self.facts, &self.waits);
+        viewing::Seen {
+            state,
+            facts,
+            waits,
+            not_ready,
+            now,
+        }
+        .view()
+    }
+
+    fn turn<T>(&mut self, now: Time, begin: impl FnOnce(&mut Turn<'_>) -> T) -> (Vec<Effect>, T) {
+        let mut turn = Turn::new(&mut self.state, &mut self.facts, now);
+        turn.touched = std::mem::take(&mut self.touched);
+        let answer = begin(&mut turn);
+        settle(&mut turn);
+        let (touched, waits, before) = (turn.touched, turn.waits, turn.before);
+        let mut effects = turn.effects;
+        self.touched = touched;
+        self.waits.update(&self.state, waits, now);
+        self.publish(now, &mut effects);
+        if let Some(before) = before
+            && let Err(violation) = check_turn(&before, &self.state, &effects)
+        {
+            panic!("{violation}");
+        }
+        (effects, answer)
+    }
+
+    /// Makes one new generation of everything that changed in this turn.
+    fn publish(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let first = self.published.is_none();
+        if self.not_ready(now).is_some() || (self.touched.is_empty() && !first) {
+            return;
+        }
+        let generation = self.state.generation.next();
+        let plan = Arc::new(plan(&self.state, generation));
+        if let Err(violation) = check_plan(&plan) {
+            panic!("{violation}");
+        }
+        let services = std::mem::take(&mut self.touched).into_iter().collect();
+        let entry = Entry {
+            at: now,
+            record: Record::Published {
+                generation,
+                services,
+            },
+        };
+        if let Err(illegal) = self.state.apply(&entry) {
+            panic!("{illegal}");
+        }
+        self.facts.unacknowledged.insert(generation, now);
+        self.published = Some(Arc::clone(&plan));
+        effects.push(Effect::Record(entry));
+        effects.push(Effect::Publish(plan));
+    }
+
+    /// Why proxies are not answered yet, if they are not.
+    fn not_ready(&self, now: Time) -> Option<String> {
+        if self.published.is_some() {
+            return None;
+        }
+        if self.state.documents.gateways.is_empty() {
+            return Some("no gateway is declared yet".to_owned());
+        }
+        if Span::between(self.started, now) >= FIRST_ANSWER_AFTER {
+            return None;
+        }
+        let has_stable = |name: &ServiceName| {
+            self.state
+                .services
+                .get(name)
+                .is_some_and(|state| state.stable.is_some())
+        };
+        let waiting = self
+            .state
+            .documents
+            .services
+            .keys()
+            .find(|name| !has_stable(name))?;
+        Some(format!("no instance of {waiting} is ready yet"))
+    }
+}
+
+/// Takes an event into the facts; what must outlive a restart is recorded.
+fn absorb(turn: &mut Turn<'_>, event: Event) {
+    match event {
+        Event::Tick => {}
+        Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
+        Event::Discovered { service, instances } => instances::discover(turn, &service, instances),
+        Event::Health {
+            service,
+            instance,
+            healthy,
+            detail,
+        } => {
+            let since = turn.now;
+            let health = turn
+                .facts
+                .health
+                .entry((service, instance))
+                .or_insert(Health {
+                    healthy,
+                    since,
+                    detail: String::new(),
+                });
+            if health.healthy != healthy {
+                (health.healthy, health.since) = (healthy, since);
+            }
+            health.detail = detail;
+        }
+        Event::HookDone { key, result } => hook_done(turn, key, result),
+        Event::Proxy { id, event } => proxies::hear(turn, id, event),
+    }
+}
+
+fn hook_done(turn: &mut Turn<'_>, key: String, result: Result<(), String>) {
+    let waits_for_it = |rollout: &&RolloutState| {
+        rollout
+            .hooks
+            .iter()
+            .any(|h| h.call.key == key && h.status == HookStatus::Called)
+    };
+    let Some(rollout) = turn.state.rollouts.values().find(waits_for_it) else {
+        return;
+    };
+    let rollout = rollout.spec.name.clone();
+    turn.record(match result {
+        Ok(()) => Record::HookDone { rollout, key },
+        Err(error) => Record::HookFailed {
+            rollout,
+            key,
+            error,
+        },
+    });
+}
+
+/// Looks at each service until nothing more can be decided.
+fn settle(turn: &mut Turn<'_>) {
+    let services: Vec<_> = turn.state.documents.services.values().cloned().collect();
+    for _ in 0..PASSES_MAX {
+        let decided = turn.effects.len();
+        turn.waits.clear();
+        for service in &services {
+            services::pass(turn, service);
+        }
+        if turn.effects.len() == decided {
+            break;
+        }
+    }
+    let orphans: Vec<_> = turn
+        .state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.over() && turn.state.service(&rollout.spec.service).is_none())
+        .map(|rollout| Subject::Rollout(rollout.spec.name.clone()))
+        .collect();
+    for subject in orphans {
+        turn.wait(subject, Wait::DocumentDeleted);
+    }
+    proxies::note_in_force(turn);
+    proxies::forget_long_gone(turn);
+}

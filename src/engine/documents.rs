@@ -1,0 +1,46 @@
+//! How a set of documents becomes rollouts.
+
+use super::turn::Turn;
+use super::{Actor, Origin, Record};
+use crate::domain::{Documents, Rollout};
+
+/// Puts a set in force. A Rollout with a new name, or with another spec than when it last ran,
+/// starts one; the same spec again does nothing. A running rollout takes over new numbers; where
+/// its document wants another service or version, it holds and says so.
+pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
+    if turn.state.documents == documents {
+        return;
+    }
+    let rollouts: Vec<Rollout> = documents.rollouts.values().cloned().collect();
+    let known: Vec<_> = turn.state.services.keys().cloned().collect();
+    turn.record(Record::DocumentsApplied {
+        documents: Box::new(documents),
+        by: by.clone(),
+    });
+    // Who is told what may have changed for every service, and each must be shown to be in force.
+    let declared: Vec<_> = turn.state.documents.services.keys().cloned().collect();
+    known
+        .iter()
+        .chain(&declared)
+        .for_each(|service| turn.touch(service));
+    for spec in rollouts {
+        let running = turn.state.rollouts.get(&spec.name);
+        let record = match running {
+            Some(rollout) if rollout.spec == spec => continue,
+            Some(rollout) if rollout.runs() => {
+                if (&rollout.spec.service, &rollout.spec.to) != (&spec.service, &spec.to) {
+                    continue;
+                }
+                Record::RolloutAmended {
+                    spec: Box::new(spec),
+                }
+            }
+            _ => Record::RolloutPlanned {
+                spec: Box::new(spec),
+                origin: Origin::Document,
+                by: by.clone(),
+            },
+        };
+        turn.record(record);
+    }
+}

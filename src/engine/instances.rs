@@ -1,0 +1,306 @@
+//! What happens to instances whatever the rollouts do: they appear, become ready, fail, vanish,
+//! finish draining.
+//!
+//! Two rules keep a mistaken source or a cut-off prober from emptying a fleet: of a version's
+//! instances at most half are suspended for failing health, and the last one that takes traffic
+//! stays in place even if its source no longer knows it. Envoy's own health checks decide then.
+
+use std::collections::BTreeMap;
+
+use super::barrier::{Asked, Drain, barrier, drain};
+use super::turn::{Subject, Turn};
+use super::{Cause, Record, ServiceState, Stage};
+use crate::domain::{
+    EndpointState, Generation, Instance, InstanceId, Service, ServiceName, VersionName,
+};
+
+/// Takes in what a source knows: new instances, changed ones, and ones that are another process
+/// under an old name.
+pub(super) fn discover(turn: &mut Turn<'_>, service: &ServiceName, instances: Vec<Instance>) {
+    let ids = instances
+        .iter()
+        .map(|instance| instance.id.clone())
+        .collect();
+    turn.facts.discovered.insert(service.clone(), ids);
+    for instance in instances {
+        let known = turn
+            .state
+            .services
+            .get(service)
+            .and_then(|s| s.instances.get(&instance.id));
+        let (known, stage) = match known {
+            Some(known) if known.instance == instance => continue,
+            Some(known) => (Some(known.instance.clone()), Some(known.stage.clone())),
+            None => (None, None),
+        };
+        let is_another = known.is_some_and(|known| {
+            (known.address, &known.version) != (instance.address, &instance.version)
+        });
+        if is_another {
+            forget(turn, service, &instance.id, stage.as_ref());
+        } else if stage.is_some_and(|stage| stage.endpoint().is_some()) {
+            turn.touch(service);
+        }
+        turn.record(Record::InstanceSeen {
+            service: service.clone(),
+            instance,
+        });
+    }
+}
+
+/// Drops an instance: lost, if proxies might still use it, else merely gone.
+fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: Option<&Stage>) {
+    turn.facts.health.remove(&(service.clone(), id.clone()));
+    turn.facts.witnesses.remove(&(service.clone(), id.clone()));
+    let (service, instance) = (service.clone(), id.clone());
+    match stage.filter(|stage| stage.endpoint().is_some()) {
+        Some(stage) => {
+            turn.touch(&service);
+            let stage = stage.to_string();
+            turn.record(Record::InstanceLost {
+                service,
+                instance,
+                stage,
+            });
+        }
+        None => turn.record(Record::InstanceGone { service, instance }),
+    }
+}
+
+/// Drops instances that their source no longer knows.
+pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
+    for (id, version, stage) in snapshot(turn, service) {
+        if !turn.facts.vanished(service, &id) {
+            continue;
+        }
+        // What is already proven goes its way to the end.
+        if matches!(stage, Stage::Drained { .. } | Stage::Removed { .. }) {
+            continue;
+        }
+        let takes_traffic = stage.endpoint() == Some(EndpointState::Healthy);
+        if takes_traffic && others_taking_traffic(turn, service, &version, &id) == 0 {
+            continue;
+        }
+        forget(turn, service, &id, Some(&stage));
+    }
+}
+
+fn others_taking_traffic(
+    turn: &Turn<'_>,
+    service: &ServiceName,
+    version: &VersionName,
+    but: &InstanceId,
+) -> usize {
+    let Some(state) = turn.state.services.get(service) else {
+        return 0;
+    };
+    let others = state.of_version(version).filter(|(id, known)| {
+        *id != but
+            && known.stage.endpoint() == Some(EndpointState::Healthy)
+            && !turn.facts.vanished(service, id)
+    });
+    others.count()
+}
+
+/// Moves instances by their health.
+pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
+    let name = &service.name;
+    for (id, version, stage) in snapshot(turn, name) {
+        let Some(health) = turn.facts.health(name, &id).cloned() else {
+            continue;
+        };
+        let ready = turn
+            .facts
+            .healthy_for(name, &id, service.min_ready, turn.now);
+        match stage {
+            Stage::Registered if ready && !turn.facts.vanished(name, &id) => {
+                turn.move_to(
+                    name,
+                    &id,
+                    Stage::Ready,
+                    format!("healthy for {}", service.min_ready),
+                );
+            }
+            Stage::Ready | Stage::Joining { .. } if !health.healthy => {
+                turn.move_to(name, &id, Stage::Registered, health.detail);
+            }
+            Stage::Serving if !health.healthy && may_suspend(turn, name, &version) => {
+                turn.move_to(name, &id, Stage::Suspended, health.detail);
+            }
+            Stage::Suspended if health.healthy => {
+                turn.move_to(name, &id, Stage::Serving, "healthy again");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Would at least half of the version's instances still serve?
+fn may_suspend(turn: &Turn<'_>, service: &ServiceName, version: &VersionName) -> bool {
+    let Some(state) = turn.state.services.get(service) else {
+        return false;
+    };
+    let of_version = |wanted: fn(&Stage) -> bool| {
+        state.count(|known| known.instance.version == *version && wanted(&known.stage))
+    };
+    let serving = of_version(|stage| matches!(stage, Stage::Serving));
+    let suspended = of_version(|stage| matches!(stage, Stage::Suspended));
+    serving.saturating_sub(1) > suspended
+}
+
+/// Counts instances in that every proxy has heard of.
+pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
+    for (id, _, stage) in snapshot(turn, &service.name) {
+        let Stage::Joining { generation } = stage else {
+            continue;
+        };
+        let heard = generation <= turn.state.generation
+            && in_force(turn, service, generation, Asked::Connected);
+        if heard {
+            turn.move_to(&service.name, &id, Stage::Serving, "every proxy knows it");
+        }
+    }
+}
+
+/// Takes instances that go one stage further: weights moved away → draining → proven → removed →
+/// released.
+pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
+    let name = &service.name;
+    for (id, _, stage) in snapshot(turn, name) {
+        match stage {
+            Stage::Leaving { generation, cause } => {
+                let waits = waits(turn, service, generation, Asked::All);
+                if waits.is_empty() {
+                    let (generation, since) = (turn.next_generation(), turn.now);
+                    let draining = Stage::Draining {
+                        generation,
+                        cause,
+                        since,
+                    };
+                    turn.move_to(name, &id, draining, "its weight has moved away");
+                } else {
+                    turn.wait_all(&subject(&cause, name), waits);
+                }
+            }
+            Stage::Draining { cause, since, .. } => {
+                match drain(turn.state, turn.facts, service, &id, since, turn.now) {
+                    Drain::Over(proof) => {
+                        let why = proof.to_string();
+                        turn.move_to(name, &id, Stage::Drained { proof, cause }, why);
+                    }
+                    Drain::Waits(waits) => {
+                        turn.wait_all(&subject(&cause, name), waits);
+                    }
+                }
+            }
+            Stage::Drained { proof, cause } => {
+                let generation = turn.next_generation();
+                turn.move_to(
+                    name,
+                    &id,
+                    Stage::Removed {
+                        generation,
+                        proof,
+                        cause,
+                    },
+                    "drained",
+                );
+            }
+            Stage::Removed {
+                generation,
+                proof,
+                cause,
+            } => {
+                let waits = waits(turn, service, generation, Asked::Connected);
+                if waits.is_empty() {
+                    let released = Stage::Released { proof, cause };
+                    turn.move_to(name, &id, released, "no proxy lists it any more");
+                } else {
+                    turn.wait_all(&subject(&cause, name), waits);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Begins to take an instance out: its weight goes first, or, if it has none, its new requests.
+pub(super) fn begin_leaving(
+    turn: &mut Turn<'_>,
+    service: &ServiceName,
+    id: &InstanceId,
+    stage: &Stage,
+    cause: Cause,
+    why: &str,
+) {
+    let (generation, since) = (turn.next_generation(), turn.now);
+    let to = match stage {
+        Stage::Suspended => Stage::Draining {
+            generation,
+            cause,
+            since,
+        },
+        _ => Stage::Leaving { generation, cause },
+    };
+    turn.move_to(service, id, to, why);
+}
+
+/// What keeps `generation` from being in force; a generation of this very turn is not.
+pub(super) fn waits(
+    turn: &Turn<'_>,
+    service: &Service,
+    generation: Generation,
+    asked: Asked,
+) -> Vec<super::Wait> {
+    barrier(turn.state, turn.facts, service, generation, asked, turn.now)
+}
+
+fn in_force(turn: &Turn<'_>, service: &Service, generation: Generation, asked: Asked) -> bool {
+    waits(turn, service, generation, asked).is_empty()
+}
+
+fn subject(cause: &Cause, service: &ServiceName) -> Subject {
+    match cause {
+        Cause::Operator(_) => Subject::Service(service.clone()),
+        Cause::Rollout(rollout) => Subject::Rollout(rollout.clone()),
+    }
+}
+
+/// The instances as they stand now, so that the turn may move them while it looks at each.
+pub(super) fn snapshot(
+    turn: &Turn<'_>,
+    service: &ServiceName,
+) -> Vec<(InstanceId, VersionName, Stage)> {
+    let instances = turn
+        .state
+        .services
+        .get(service)
+        .into_iter()
+        .flat_map(|s| &s.instances);
+    instances
+        .map(|(id, known)| {
+            (
+                id.clone(),
+                known.instance.version.clone(),
+                known.stage.clone(),
+            )
+        })
+        .collect()
+}
+
+/// The version with the most ready instances, the first by name among equals.
+pub(super) fn most_ready(state: &ServiceState) -> Option<VersionName> {
+    let mut counts = BTreeMap::<&VersionName, u32>::new();
+    for known in state
+        .instances
+        .values()
+        .filter(|known| known.stage == Stage::Ready)
+    {
+        *counts.entry(&known.instance.version).or_default() += 1;
+    }
+    let most = counts.values().copied().max()?;
+    counts
+        .into_iter()
+        .find(|(_, count)| *count == most)
+        .map(|(version, _)| version.clone())
+}

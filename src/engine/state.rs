@@ -1,0 +1,516 @@
+//! The durable state: a fold over the journal, and nothing else.
+//!
+//! Everything that decides what proxies are told is in here, so a restarted control plane has the
+//! same plan, byte for byte, before it has heard from anybody. What is only observed (health,
+//! connections, requests in progress) is in [`super::facts`] and starts empty.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, Cause, Entry, HookCall, Origin, Outcome, Proof, Record, Stage};
+use crate::domain::{
+    Documents, Generation, Instance, InstanceId, ProxyId, ProxyIdentity, Rollout, RolloutName,
+    Service, ServiceName, Span, Time, VersionName,
+};
+
+/// What the journal says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The documents in force.
+    pub documents: Documents,
+    /// The newest published plan.
+    pub generation: Generation,
+    /// Every proxy that holds configuration of ours, connected or not.
+    pub proxies: BTreeMap<ProxyId, ProxyIdentity>,
+    /// Rollouts, ended ones too.
+    pub rollouts: BTreeMap<RolloutName, RolloutState>,
+    /// Services that are or were declared, while something of them is left.
+    pub services: BTreeMap<ServiceName, ServiceState>,
+}
+
+/// A service's part of the state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// The newest generation in which something of this service changed.
+    pub changed: Generation,
+    /// The version that answers for it.
+    pub stable: Option<VersionName>,
+    /// Versions with a cluster, in the order in which they were routed.
+    pub versions: Vec<VersionState>,
+    /// Instances that are known.
+    pub instances: BTreeMap<InstanceId, InstanceState>,
+}
+
+/// A version with a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionState {
+    /// The version.
+    pub name: VersionName,
+    /// The generation whose routes left it out, when that has happened.
+    pub unrouted: Option<Generation>,
+}
+
+/// A known instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceState {
+    /// As its source describes it.
+    pub instance: Instance,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Time,
+}
+
+/// A rollout, running or ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutState {
+    /// Its spec, as it was when it began or was last amended.
+    pub spec: Rollout,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who asked for it.
+    pub by: Actor,
+    /// When it was asked for.
+    pub planned: Time,
+    /// Its beginning, once it has moved.
+    pub started: Option<Started>,
+    /// Somebody holds it.
+    pub paused: Option<Pause>,
+    /// It goes back.
+    pub aborted: bool,
+    /// The instances that are being replaced now.
+    pub batch: Option<Batch>,
+    /// Every hook call made, in order.
+    pub hooks: Vec<HookState>,
+    /// So many batches are done.
+    pub batches_done: u32,
+    /// The watch at the end.
+    pub bake: Bake,
+    /// Its end.
+    pub ended: Option<(Time, Outcome)>,
+    /// When it last came forward; its deadline counts from here.
+    pub progress: Time,
+    /// What it has measured.
+    pub report: Report,
+}
+
+/// The beginning of a rollout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// When.
+    pub at: Time,
+    /// The version that served.
+    pub from: VersionName,
+    /// So many instances served.
+    pub desired: u32,
+}
+
+/// Somebody's word to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Instances of the old version that are replaced together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Which.
+    pub members: Vec<InstanceId>,
+}
+
+/// A hook call and how it went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookState {
+    /// The call.
+    pub call: HookCall,
+    /// How it went.
+    pub status: HookStatus,
+}
+
+/// How a hook call went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HookStatus {
+    /// No answer yet.
+    Called,
+    /// It worked.
+    Done,
+    /// It did not.
+    Failed(String),
+}
+
+/// The watch at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bake {
+    /// Not yet.
+    #[default]
+    Ahead,
+    /// Since then.
+    Began(Time),
+    /// Over.
+    Done,
+}
+
+/// What a rollout has measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Each drained instance, in order.
+    pub drained: Vec<(InstanceId, Proof)>,
+    /// Instances that vanished before they were drained.
+    pub lost: Vec<InstanceId>,
+    /// The lowest number of instances that took traffic.
+    pub min_ready: Option<u32>,
+    /// From each publication until all proxies concerned had acknowledged.
+    pub acks: Vec<Span>,
+}
+
+/// A record that does not fit the state: a bug of ours, or a journal of something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal says `{record}`, which cannot follow what it said before: {why}")]
+pub struct IllegalRecord {
+    record: String,
+    why: String,
+}
+
+/// Measured acknowledgements kept per rollout; enough for thousands of steps.
+const REPORT_ACKS_MAX: usize = 10_000;
+
+impl State {
+    /// The state after one more entry.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
+        let at = entry.at;
+        match &entry.record {
+            Record::DocumentsApplied { documents, .. } => self.documents = (**documents).clone(),
+            Record::Published {
+                generation,
+                services,
+            } => {
+                if *generation <= self.generation {
+                    return Err(illegal(&entry.record, "generations only grow"));
+                }
+                self.generation = *generation;
+                for name in services {
+                    self.services.entry(name.clone()).or_default().changed = *generation;
+                }
+            }
+            Record::InForce { took, .. } => {
+                for rollout in self.rollouts.values_mut().filter(|r| r.runs()) {
+                    if rollout.report.acks.len() < REPORT_ACKS_MAX {
+                        rollout.report.acks.push(*took);
+                    }
+                }
+            }
+            Record::ProxySeen { identity } => {
+                self.proxies.insert(identity.id.clone(), identity.clone());
+            }
+            Record::ProxyForgotten { proxy, .. } => {
+                self.proxies.remove(proxy);
+            }
+            Record::StableChosen { service, version } => {
+                self.service_mut(service).stable = Some(version.clone());
+            }
+            Record::VersionRouted { service, version } => self.route(service, version),
+            Record::VersionUnrouted {
+                service,
+                version,
+                generation,
+            } => {
+                let found = self.service_mut(service).versions.iter_mut();
+                for state in found.filter(|state| state.name == *version) {
+                    state.unrouted = Some(*generation);
+                }
+            }
+            Record::VersionTornDown { service, version } => {
+                self.service_mut(service)
+                    .versions
+                    .retain(|state| state.name != *version);
+            }
+            Record::InstanceSeen { service, instance } => self.see(service, instance, at),
+            Record::InstanceGone { service, instance } => {
+                self.service_mut(service).instances.remove(instance);
+            }
+            Record::InstanceLost {
+                service, instance, ..
+            } => {
+                self.service_mut(service).instances.remove(instance);
+                for rollout in self.running_on(service) {
+                    rollout.report.lost.push(instance.clone());
+                }
+                self.measure(service);
+            }
+            Record::InstanceMoved {
+                service,
+                instance,
+                to,
+                ..
+            } => {
+                self.r#move(service, instance, to, at)
+                    .map_err(|why| illegal(&entry.record, &why))?;
+            }
+            Record::RolloutPlanned { spec, origin, by } => {
+                let state = RolloutState::new((**spec).clone(), *origin, by.clone(), at);
+                self.rollouts.insert(spec.name.clone(), state);
+            }
+            about_a_rollout => {
+                let Some(name) = about_a_rollout.rollout() else {
+                    return Err(illegal(about_a_rollout, "it names no rollout"));
+                };
+                match self.rollouts.get_mut(name) {
+                    Some(rollout) => rollout.apply(about_a_rollout, at),
+                    None => return Err(illegal(about_a_rollout, "there is no such rollout")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The declared service of that name.
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+        self.documents.services.get(name)
+    }
+
+    /// The rollout that may move `service` now: the running one, or else the one planned first.
+    pub fn rollout_of(&self, service: &ServiceName) -> Option<&RolloutState> {
+        let of_service = self
+            .rollouts
+            .values()
+            .filter(|r| r.spec.service == *service && !r.over());
+        of_service.min_by_key(|r| (r.started.is_none(), r.planned, r.spec.name.clone()))
+    }
+
+    fn service_mut(&mut self, name: &ServiceName) -> &mut ServiceState {
+        self.services.entry(name.clone()).or_default()
+    }
+
+    fn running_on<'a>(
+        &'a mut self,
+        service: &'a ServiceName,
+    ) -> impl Iterator<Item = &'a mut RolloutState> {
+        self.rollouts
+            .values_mut()
+            .filter(move |r| r.spec.service == *service && r.runs())
+    }
+
+    fn route(&mut self, service: &ServiceName, version: &VersionName) {
+        let versions = &mut self.service_mut(service).versions;
+        match versions.iter_mut().find(|state| state.name == *version) {
+            Some(state) => state.unrouted = None,
+            None => versions.push(VersionState {
+                name: version.clone(),
+                unrouted: None,
+            }),
+        }
+    }
+
+    fn see(&mut self, service: &ServiceName, instance: &Instance, at: Time) {
+        let instances = &mut self.service_mut(service).instances;
+        let known = instances
+            .entry(instance.id.clone())
+            .or_insert_with(|| InstanceState {
+                instance: instance.clone(),
+                stage: Stage::Registered,
+                since: at,
+            });
+        known.instance = instance.clone();
+    }
+
+    fn r#move(
+        &mut self,
+        service: &ServiceName,
+        instance: &InstanceId,
+        to: &Stage,
+        at: Time,
+    ) -> Result<(), String> {
+        let known = self.service_mut(service).instances.get_mut(instance);
+        let known = known.ok_or("there is no such instance")?;
+        if !known.stage.may_become(to) {
+            return Err(format!("{} is {}", instance, known.stage));
+        }
+        known.stage = to.clone();
+        known.since = at;
+        for rollout in self.running_on(service) {
+            rollout.progress = at;
+            if let Stage::Drained {
+                proof,
+                cause: Cause::Rollout(name),
+            } = to
+                && *name == rollout.spec.name
+            {
+                rollout
+                    .report
+                    .drained
+                    .push((instance.clone(), proof.clone()));
+            }
+        }
+        self.measure(service);
+        Ok(())
+    }
+
+    /// Notes how many instances take traffic, for the reports of running rollouts.
+    fn measure(&mut self, service: &ServiceName) {
+        let taking = self
+            .services
+            .get(service)
+            .map_or(0, ServiceState::taking_traffic);
+        for rollout in self.running_on(service) {
+            let lowest = rollout.report.min_ready.unwrap_or(u32::MAX);
+            rollout.report.min_ready = Some(lowest.min(taking));
+        }
+    }
+}
+
+impl ServiceState {
+    /// So many instances are counted on for traffic.
+    pub fn taking_traffic(&self) -> u32 {
+        self.count(|state| matches!(state.stage, Stage::Serving | Stage::Leaving { .. }))
+    }
+
+    /// So many instances are as `wanted`.
+    pub fn count(&self, wanted: impl Fn(&InstanceState) -> bool) -> u32 {
+        u32::try_from(
+            self.instances
+                .values()
+                .filter(|state| wanted(state))
+                .count(),
+        )
+        .unwrap_or(u32::MAX)
+    }
+
+    /// The instances of one version.
+    pub fn of_version<'a>(
+        &'a self,
+        version: &'a VersionName,
+    ) -> impl Iterator<Item = (&'a InstanceId, &'a InstanceState)> {
+        self.instances
+            .iter()
+            .filter(move |(_, state)| state.instance.version == *version)
+    }
+}
+
+impl RolloutState {
+    fn new(spec: Rollout, origin: Origin, by: Actor, at: Time) -> Self {
+        Self {
+            spec,
+            origin,
+            by,
+            planned: at,
+            started: None,
+            paused: None,
+            aborted: false,
+            batch: None,
+            hooks: Vec::new(),
+            batches_done: 0,
+            bake: Bake::Ahead,
+            ended: None,
+            progress: at,
+            report: Report::default(),
+        }
+    }
+
+    /// Has it ended?
+    pub fn over(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Has it begun, and not ended?
+    pub fn runs(&self) -> bool {
+        self.started.is_some() && self.ended.is_none()
+    }
+
+    fn apply(&mut self, record: &Record, at: Time) {
+        match record {
+            Record::RolloutStarted { from, desired, .. } => {
+                self.started = Some(Started {
+                    at,
+                    from: from.clone(),
+                    desired: *desired,
+                });
+            }
+            Record::RolloutAmended { spec } => self.spec = (**spec).clone(),
+            Record::RolloutPaused { by, reason, .. } => {
+                self.paused = Some(Pause {
+                    by: by.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            Record::RolloutResumed { .. } => self.paused = None,
+            Record::RolloutAborted { .. } => {
+                self.aborted = true;
+                self.paused = None;
+                self.batch = None;
+                self.bake = Bake::Ahead;
+            }
+            Record::RolloutEnded { outcome, .. } => {
+                self.ended = Some((at, *outcome));
+                self.batch = None;
+            }
+            Record::BatchBegan { members, .. } => {
+                self.batch = Some(Batch {
+                    members: members.clone(),
+                });
+            }
+            Record::BatchDone { .. } => {
+                self.batch = None;
+                self.batches_done += 1;
+            }
+            Record::BakeBegan { .. } => self.bake = Bake::Began(at),
+            Record::BakeDone { .. } => self.bake = Bake::Done,
+            Record::HookCalled { call, .. } => self.note_hook(call, HookStatus::Called),
+            Record::HookDone { key, .. } => self.end_hook(key, HookStatus::Done),
+            Record::HookFailed { key, error, .. } => {
+                self.end_hook(key, HookStatus::Failed(error.clone()));
+            }
+            _ => {}
+        }
+        self.progress = at;
+    }
+
+    fn note_hook(&mut self, call: &HookCall, status: HookStatus) {
+        match self.hooks.iter_mut().find(|hook| hook.call.key == call.key) {
+            Some(hook) => hook.status = status,
+            None => self.hooks.push(HookState {
+                call: call.clone(),
+                status,
+            }),
+        }
+    }
+
+    fn end_hook(&mut self, key: &str, status: HookStatus) {
+        for hook in self.hooks.iter_mut().filter(|hook| hook.call.key == key) {
+            hook.status = status.clone();
+        }
+    }
+}
+
+impl Record {
+    /// The rollout that a record is about, if it is about one.
+    pub fn rollout(&self) -> Option<&RolloutName> {
+        match self {
+            Self::BatchBegan { rollout, .. }
+            | Self::BatchDone { rollout }
+            | Self::BakeBegan { rollout }
+            | Self::BakeDone { rollout }
+            | Self::HookCalled { rollout, .. }
+            | Self::HookDone { rollout, .. }
+            | Self::HookFailed { rollout, .. }
+            | Self::RolloutAborted { rollout, .. }
+            | Self::RolloutEnded { rollout, .. }
+            | Self::RolloutPaused { rollout, .. }
+            | Self::RolloutResumed { rollout, .. }
+            | Self::RolloutRetried { rollout, .. }
+            | Self::RolloutStarted { rollout, .. } => Some(rollout),
+            Self::RolloutAmended { spec } | Self::RolloutPlanned { spec, .. } => Some(&spec.name),
+            _ => None,
+        }
+    }
+}
+
+fn illegal(record: &Record, why: &str) -> IllegalRecord {
+    IllegalRecord {
+        record: format!("{record:?}"),
+        why: why.to_owned(),
+    }
+}

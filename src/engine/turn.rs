@@ -1,0 +1,124 @@
+//! One turn of the engine: what it has decided so far, with the state already moved on.
+//!
+//! A turn collects the records of one event's consequences. Whatever changes what proxies are told
+//! marks its service as touched; at the end of the turn all of it becomes one new generation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::Facts;
+use super::{Effect, Entry, Record, Stage, State, Wait};
+use crate::domain::{Generation, InstanceId, RolloutName, ServiceName, Time};
+
+/// Whose wait it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    /// A rollout's.
+    Rollout(RolloutName),
+    /// A service's: drains that an operator asked for.
+    Service(ServiceName),
+}
+
+/// A turn in the making.
+pub(super) struct Turn<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) facts: &'a mut Facts,
+    pub(super) now: Time,
+    pub(super) effects: Vec<Effect>,
+    pub(super) touched: BTreeSet<ServiceName>,
+    pub(super) waits: BTreeMap<Subject, Vec<Wait>>,
+    /// The state before the first record, for the check of invariants.
+    pub(super) before: Option<Box<State>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(state: &'a mut State, facts: &'a mut Facts, now: Time) -> Self {
+        Self {
+            state,
+            facts,
+            now,
+            effects: Vec::new(),
+            touched: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            before: None,
+        }
+    }
+
+    /// Decides: the record goes to the journal, and the state is what it says.
+    ///
+    /// # Panics
+    /// If the record does not fit the state, which is a bug of the engine; nothing of the turn has
+    /// been persisted then.
+    pub(super) fn record(&mut self, record: Record) {
+        self.before
+            .get_or_insert_with(|| Box::new(self.state.clone()));
+        let entry = Entry {
+            at: self.now,
+            record,
+        };
+        if let Err(illegal) = self.state.apply(&entry) {
+            panic!("the engine decided what it may not: {illegal}");
+        }
+        self.effects.push(Effect::Record(entry));
+    }
+
+    /// Decides that an instance changes its stage.
+    pub(super) fn move_to(
+        &mut self,
+        service: &ServiceName,
+        instance: &InstanceId,
+        to: Stage,
+        why: impl Into<String>,
+    ) {
+        let from = self
+            .state
+            .services
+            .get(service)
+            .and_then(|s| s.instances.get(instance));
+        let told_before = from.map(|known| told(&known.stage));
+        if told_before != Some(told(&to)) {
+            self.touch(service);
+        }
+        if !matches!(to, Stage::Draining { .. }) {
+            self.facts
+                .witnesses
+                .remove(&(service.clone(), instance.clone()));
+        }
+        let (service, instance) = (service.clone(), instance.clone());
+        self.record(Record::InstanceMoved {
+            service,
+            instance,
+            to,
+            why: why.into(),
+        });
+    }
+
+    /// Notes that proxies must be told something new about a service.
+    pub(super) fn touch(&mut self, service: &ServiceName) {
+        self.touched.insert(service.clone());
+    }
+
+    /// The number that the plan of this turn will have.
+    pub(super) fn next_generation(&self) -> Generation {
+        self.state.generation.next()
+    }
+
+    /// Notes several things that `subject` waits for.
+    pub(super) fn wait_all(&mut self, subject: &Subject, waits: Vec<Wait>) {
+        for wait in waits {
+            self.wait(subject.clone(), wait);
+        }
+    }
+
+    /// Notes what `subject` waits for.
+    pub(super) fn wait(&mut self, subject: Subject, wait: Wait) {
+        let waits = self.waits.entry(subject).or_default();
+        if !waits.contains(&wait) {
+            waits.push(wait);
+        }
+    }
+}
+
+/// What a stage means for the proxies: the endpoint's state, and whether its capacity counts.
+fn told(stage: &Stage) -> (Option<crate::domain::EndpointState>, bool) {
+    (stage.endpoint(), matches!(stage, Stage::Serving))
+}

@@ -1,0 +1,211 @@
+//! State and facts → view.
+
+use super::facts::{Facts, ProxyFacts};
+use super::planning::plan;
+use super::state::{Bake, RolloutState};
+use super::turn::Subject;
+use super::waits::Waits;
+use super::{
+    BlockerView, Cause, DrainView, InstanceView, Outcome, Phase, ProxyView, ReportView,
+    RolloutView, ServiceState, ServiceView, Stage, State, VersionView, View,
+};
+use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Time};
+
+/// All that a view is made of.
+pub(super) struct Seen<'a> {
+    pub(super) state: &'a State,
+    pub(super) facts: &'a Facts,
+    pub(super) waits: &'a Waits,
+    pub(super) not_ready: Option<String>,
+    pub(super) now: Time,
+}
+
+impl Seen<'_> {
+    /// Everything at this moment.
+    pub(super) fn view(&self) -> View {
+        let plan = plan(self.state, self.state.generation);
+        View {
+            at: self.now,
+            generation: self.state.generation,
+            ready: self.not_ready.is_none(),
+            not_ready: self.not_ready.clone(),
+            services: plan
+                .services
+                .iter()
+                .map(|planned| self.service(planned))
+                .collect(),
+            rollouts: self
+                .state
+                .rollouts
+                .values()
+                .map(|rollout| self.rollout(rollout))
+                .collect(),
+            proxies: self
+                .state
+                .proxies
+                .values()
+                .map(|proxy| self.proxy(proxy))
+                .collect(),
+        }
+    }
+
+    fn blockers(&self, subject: &Subject) -> Vec<BlockerView> {
+        self.waits
+            .of(subject)
+            .iter()
+            .map(BlockerView::from)
+            .collect()
+    }
+
+    fn service(&self, planned: &ServicePlan) -> ServiceView {
+        let name = &planned.name;
+        let state = self.state.services.get(name);
+        let versions = planned.versions.iter().map(|version| VersionView {
+            name: version.name.clone(),
+            weight: version.weight.percent(),
+            routed: version.routed,
+        });
+        ServiceView {
+            name: name.clone(),
+            stable: state.and_then(|state| state.stable.clone()),
+            versions: versions.collect(),
+            instances: state
+                .map(|state| self.instances(name, state))
+                .unwrap_or_default(),
+            blockers: self.blockers(&Subject::Service(name.clone())),
+        }
+    }
+
+    fn instances(&self, service: &ServiceName, state: &ServiceState) -> Vec<InstanceView> {
+        let view = |(id, known): (&crate::domain::InstanceId, &super::InstanceState)| {
+            let health = self.facts.health(service, id);
+            InstanceView {
+                id: id.clone(),
+                version: known.instance.version.clone(),
+                address: known.instance.address.to_string(),
+                locality: known.instance.locality.clone(),
+                stage: known.stage.to_string(),
+                since: known.since,
+                healthy: health.map(|health| health.healthy),
+                health_detail: health
+                    .map(|health| health.detail.clone())
+                    .unwrap_or_default(),
+                in_progress: self.facts.in_progress(service, id),
+                drain: DrainView::of_stage(id, &known.stage),
+            }
+        };
+        state.instances.iter().map(view).collect()
+    }
+
+    fn rollout(&self, rollout: &RolloutState) -> RolloutView {
+        let spec = &rollout.spec;
+        let desired = rollout
+            .started
+            .as_ref()
+            .map_or(0, |started| started.desired);
+        let service = self.state.services.get(&spec.service);
+        let serves_new = service.map_or(0, |state| {
+            state.count(|k| k.instance.version == spec.to && k.stage == Stage::Serving)
+        });
+        let mut notes = Vec::new();
+        if !spec.gates.is_empty() {
+            notes.push("its gates are accepted but not judged yet".to_owned());
+        }
+        let report = &rollout.report;
+        RolloutView {
+            name: spec.name.clone(),
+            service: spec.service.clone(),
+            from: rollout.started.as_ref().map(|started| started.from.clone()),
+            to: spec.to.clone(),
+            phase: self.phase(rollout),
+            planned: rollout.planned,
+            by: rollout.by.to_string(),
+            started: rollout.started.as_ref().map(|started| started.at),
+            ended: rollout.ended.map(|(at, _)| at),
+            outcome: rollout.ended.map(|(_, outcome)| outcome),
+            done: match rollout.ended {
+                Some((_, Outcome::Done)) => desired,
+                Some((_, Outcome::RolledBack)) => 0,
+                None => serves_new.min(desired),
+            },
+            total: desired,
+            batch: rollout.batches_done + u32::from(rollout.batch.is_some()),
+            blockers: self.blockers(&Subject::Rollout(spec.name.clone())),
+            notes,
+            report: ReportView {
+                drained: report
+                    .drained
+                    .iter()
+                    .map(|(id, p)| DrainView::new(id, p))
+                    .collect(),
+                lost: report.lost.clone(),
+                min_ready: report.min_ready,
+                ack_ms: report.acks.iter().map(|ack| millis(*ack)).collect(),
+            },
+        }
+    }
+
+    fn phase(&self, rollout: &RolloutState) -> Phase {
+        let name = &rollout.spec.name;
+        let waits = self.waits.of(&Subject::Rollout(name.clone()));
+        let service = self.state.services.get(&rollout.spec.service);
+        let drains = service.is_some_and(|state| {
+            state.instances.values().any(|known| {
+                matches!(&known.stage, Stage::Draining { cause: Cause::Rollout(c), .. } if c == name)
+            })
+        });
+        let overdue = Span::between(rollout.progress, self.now) >= rollout.spec.deadline;
+        match &rollout.ended {
+            Some((_, Outcome::Done)) => return Phase::Done,
+            Some((_, Outcome::RolledBack)) => return Phase::RolledBack,
+            None => {}
+        }
+        if rollout.paused.is_some() {
+            Phase::Paused
+        } else if rollout.started.is_none() {
+            if waits.is_empty() {
+                Phase::Planned
+            } else {
+                Phase::Waiting
+            }
+        } else if matches!(rollout.bake, Bake::Began(_)) {
+            Phase::Baking
+        } else if overdue {
+            Phase::Stuck
+        } else if rollout.aborted {
+            Phase::RollingBack
+        } else if drains {
+            Phase::Draining
+        } else {
+            Phase::Progressing
+        }
+    }
+
+    fn proxy(&self, identity: &ProxyIdentity) -> ProxyView {
+        let facts = self.facts.proxies.get(&identity.id);
+        let gateways = self.state.documents.gateways.values();
+        let mut services: Vec<ServiceName> = gateways
+            .filter(|gateway| gateway.proxies.selects(identity))
+            .flat_map(|gateway| gateway.reachable().into_iter().cloned().collect::<Vec<_>>())
+            .collect();
+        services.sort();
+        services.dedup();
+        ProxyView {
+            id: identity.id.clone(),
+            cluster: identity.cluster.clone(),
+            locality: identity.locality.clone(),
+            metadata: identity.metadata.clone(),
+            agent: identity.agent.clone(),
+            connected: facts.is_some_and(|facts| facts.connected),
+            since: facts.map_or(self.now, |facts: &ProxyFacts| facts.since),
+            in_force: facts.and_then(|facts| facts.in_force),
+            nack: facts.and_then(|facts| facts.nack.clone()),
+            last_report: facts.and_then(|facts| facts.last_report),
+            services,
+        }
+    }
+}
+
+fn millis(span: Span) -> u64 {
+    u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX)
+}
