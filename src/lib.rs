@@ -3,4 +3,6 @@
 
 pub mod domain;
 pub mod engine;
+pub mod runtime;
 pub mod snapshot;
+pub mod store;

@@ -1,0 +1,4 @@
+//! The running process: its clock and its tasks.
+
+pub mod clock;
+pub mod tasks;
