@@ -6,3 +6,4 @@ pub mod engine;
 pub mod runtime;
 pub mod snapshot;
 pub mod store;
+pub mod telemetry;
