@@ -1,5 +1,7 @@
-//! The loop: mailbox → engine → effects.
+//! The running control plane: mailbox → engine → journal → effects.
 
+pub mod clock;
 mod control;
+pub mod tasks;
 
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};

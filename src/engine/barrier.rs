@@ -132,7 +132,8 @@ pub(super) fn drain(
         if witness.has_proof() {
             witnesses += 1;
         } else if holder.connected() {
-            gaps.push(witness.gap(holder.id));
+            let last_report = holder.facts.and_then(|facts| facts.last_report);
+            gaps.push(witness.gap(holder.id, last_report));
         } else if holder.is_ignored(policy, now) {
             ignored.push(format!("{} was not connected", holder.id));
         } else {

@@ -41,21 +41,26 @@ pub(super) struct ProxyFacts {
     pub(super) nack: Option<Nack>,
     pub(super) last_report: Option<Time>,
     last_read_at_ns: u64,
+    /// Our clock minus the proxy's, as the report that came fastest shows it.
+    clock_offset_ns: Option<i128>,
     /// Requests in progress as of the last report.
     pub(super) in_progress: BTreeMap<(ServiceName, InstanceId), u64>,
 }
 
 /// What one proxy has shown of one draining instance.
 ///
-/// Only readings that began after the proxy acknowledged DRAINING count. The first report to arrive
-/// after the ACK may have been taken just before it, so it is passed over; two more must say zero.
+/// Only readings that began after the proxy acknowledged DRAINING count. When a reading began is
+/// reckoned on our clock, from the proxy's own time and the fastest report seen from it; a report
+/// that was held up on its way is thereby known to be old. That reckoning is late by as much as the
+/// fastest report took, so the first report that seems to be from after the ACK is passed over, and
+/// two more must say zero. This holds as long as the fastest report takes less than the time
+/// between two.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Witness {
-    acknowledged: bool,
-    reports_since: u32,
+    acknowledged: Option<Time>,
+    readings_since: u32,
     zeros: u32,
-    /// The newest reading since the ACK; `None` when the reports do not name the instance.
-    pub(super) last: Option<u64>,
+    last: u64,
 }
 
 /// So many readings of zero, one after the other, are a proof.
@@ -64,36 +69,41 @@ const ZEROS_NEEDED: u32 = 2;
 impl Witness {
     /// Has the proxy shown that the instance is idle?
     pub(super) fn has_proof(&self) -> bool {
-        self.acknowledged && self.zeros >= ZEROS_NEEDED
+        self.acknowledged.is_some() && self.zeros >= ZEROS_NEEDED
     }
 
     /// What is missing, for people.
-    pub(super) fn gap(&self, proxy: &ProxyId) -> String {
-        match (self.acknowledged, self.reports_since, self.last) {
-            (false, _, _) => format!("{proxy} has not acknowledged that it drains"),
-            (true, 0 | 1, _) => format!("{proxy} has not reported since it acknowledged"),
-            (true, _, None) => format!(
+    pub(super) fn gap(&self, proxy: &ProxyId, last_report: Option<Time>) -> String {
+        let Some(acknowledged) = self.acknowledged else {
+            return format!("{proxy} has not acknowledged that it drains");
+        };
+        match (self.readings_since, self.last) {
+            (0, _) if last_report.is_some_and(|at| at > acknowledged) => format!(
                 "{proxy} reports no numbers for it (is it started from `tidegate bootstrap`?)"
             ),
-            (true, _, Some(0)) => format!("{proxy} reported it idle once, twice is needed"),
-            (true, _, Some(n)) => format!("{n} requests in progress on {proxy}"),
+            (0 | 1, _) => format!("{proxy} has not reported since it acknowledged"),
+            (_, 0) => format!("{proxy} reported it idle once, twice is needed"),
+            (_, n) => format!("{n} requests in progress on {proxy}"),
         }
     }
 
-    fn acknowledge(&mut self) {
-        self.acknowledged = true;
+    fn acknowledge(&mut self, now: Time) {
+        self.acknowledged.get_or_insert(now);
     }
 
-    fn hear(&mut self, in_progress: Option<u64>) {
-        if !self.acknowledged {
+    fn hear(&mut self, in_progress: u64, read_at: Time) {
+        if self
+            .acknowledged
+            .is_none_or(|acknowledged| read_at <= acknowledged)
+        {
             return;
         }
-        self.reports_since = self.reports_since.saturating_add(1);
-        if self.reports_since == 1 {
+        self.readings_since = self.readings_since.saturating_add(1);
+        if self.readings_since == 1 {
             return;
         }
         self.last = in_progress;
-        self.zeros = if in_progress == Some(0) {
+        self.zeros = if in_progress == 0 {
             self.zeros.saturating_add(1)
         } else {
             0
@@ -154,12 +164,13 @@ impl Facts {
         service: &ServiceName,
         instance: &InstanceId,
         proxy: &ProxyId,
+        now: Time,
     ) {
         let witnesses = self
             .witnesses
             .entry((service.clone(), instance.clone()))
             .or_default();
-        witnesses.entry(proxy.clone()).or_default().acknowledge();
+        witnesses.entry(proxy.clone()).or_default().acknowledge(now);
     }
 
     /// What `proxy` has shown of a draining instance.
@@ -176,24 +187,33 @@ impl Facts {
             .unwrap_or_default()
     }
 
-    /// Takes in a report. Readings that are not newer than the last one say nothing new.
+    /// Takes in a report. One flush may come in several reports with the same reading time, each
+    /// about other instances; what is older than the newest says nothing new.
     pub(super) fn hear_load(&mut self, id: &ProxyId, report: LoadReport, now: Time) {
         let Some(proxy) = self.proxies.get_mut(id) else {
             return;
         };
-        if report.read_at_ns <= proxy.last_read_at_ns {
+        if report.read_at_ns < proxy.last_read_at_ns {
             return;
+        }
+        if report.read_at_ns > proxy.last_read_at_ns {
+            proxy.in_progress.clear();
         }
         proxy.last_read_at_ns = report.read_at_ns;
         proxy.last_report = Some(now);
-        proxy.in_progress = report
-            .instances
-            .into_iter()
-            .map(|load| ((load.service, load.instance), load.in_progress))
-            .collect();
-        for (key, witnesses) in &mut self.witnesses {
-            if let Some(witness) = witnesses.get_mut(id) {
-                witness.hear(proxy.in_progress.get(key).copied());
+        let read_at = proxy.reckon(report.read_at_ns, now);
+        for load in report.instances {
+            let key = (load.service, load.instance);
+            if proxy
+                .in_progress
+                .insert(key.clone(), load.in_progress)
+                .is_some()
+            {
+                continue;
+            }
+            let witness = self.witnesses.get_mut(&key).and_then(|all| all.get_mut(id));
+            if let Some(witness) = witness {
+                witness.hear(load.in_progress, read_at);
             }
         }
     }
@@ -209,8 +229,19 @@ impl ProxyFacts {
             nack: None,
             last_report: None,
             last_read_at_ns: 0,
+            clock_offset_ns: None,
             in_progress: BTreeMap::new(),
         }
+    }
+
+    /// When a reading that has just arrived was taken, on our clock.
+    fn reckon(&mut self, read_at_ns: u64, now: Time) -> Time {
+        let offset = now.as_nanosecond() - i128::from(read_at_ns);
+        let fastest = self
+            .clock_offset_ns
+            .map_or(offset, |known| known.min(offset));
+        self.clock_offset_ns = Some(fastest);
+        Time::from_nanosecond(i128::from(read_at_ns) + fastest).unwrap_or(Time::MIN)
     }
 }
 
@@ -218,28 +249,34 @@ impl ProxyFacts {
 mod tests {
     use super::*;
 
-    /// The proof rule as a table: what is heard after the ACK, and whether it proves.
+    /// The proof rule as a table: what is read after the ACK, and whether it proves.
     #[test]
     fn a_proof_needs_two_zeros_that_began_after_the_ack() {
+        let (ack, later) = (Time::UNIX_EPOCH, Span::secs(1).after(Time::UNIX_EPOCH));
         for (heard, proven) in [
             (&[][..], false),
-            (&[Some(0)], false),
-            (&[Some(0), Some(0)], false),
-            (&[Some(0), Some(0), Some(0)], true),
-            (&[Some(3), Some(0), Some(0)], true),
-            (&[Some(0), Some(0), Some(1), Some(0)], false),
-            (&[Some(0), None, None], false),
+            (&[0], false),
+            (&[0, 0], false),
+            (&[0, 0, 0], true),
+            (&[3, 0, 0], true),
+            (&[0, 0, 1, 0], false),
         ] {
             let mut witness = Witness::default();
-            witness.acknowledge();
-            heard.iter().for_each(|reading| witness.hear(*reading));
+            witness.acknowledge(ack);
+            for reading in heard {
+                witness.hear(*reading, later);
+            }
             assert_eq!(witness.has_proof(), proven, "{heard:?}");
         }
-        let mut deaf = Witness::default();
-        (0..9).for_each(|_| deaf.hear(Some(0)));
+        let mut early = Witness::default();
+        early.hear(0, later);
+        early.acknowledge(later);
+        for _ in 0..9 {
+            early.hear(0, ack);
+        }
         assert!(
-            !deaf.has_proof(),
-            "what is said before the ACK proves nothing"
+            !early.has_proof(),
+            "what was read before the ACK proves nothing"
         );
     }
 }

@@ -44,7 +44,7 @@ fn acknowledge_drains(turn: &mut Turn<'_>, proxy: &ProxyId, generation: Generati
             let drains =
                 matches!(&known.stage, Stage::Draining { generation: g, .. } if *g <= generation);
             if drains {
-                turn.facts.acknowledge_drain(service, id, proxy);
+                turn.facts.acknowledge_drain(service, id, proxy, turn.now);
             }
         }
     }
