@@ -1,0 +1,269 @@
+//! The documents: a watched directory, and those that came through the API.
+//!
+//! Both together are one set. A change is validated as a whole and put in force, or refused as a
+//! whole with every reason, and the last good set stays. What comes through the API is kept as files
+//! in the data directory, so that it is there again after a restart.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::control::{Applied, ControlError, DocumentView, DocumentsView};
+use super::mailbox::Request;
+use crate::discovery::{Discovery, DirectoryWatch};
+use crate::domain::{Documents, Kind};
+use crate::engine::{Actor, Event};
+use crate::snapshot::check_overlay;
+use crate::spec::{self, Loaded, Refusal, Source};
+
+/// A change that is asked for through the API.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Add or replace.
+    Apply(String, Actor, Reply),
+    /// Remove.
+    Delete(Kind, String, Actor, Reply),
+}
+
+type Reply = oneshot::Sender<Result<Applied, ControlError>>;
+
+/// Who keeps the documents.
+pub(super) struct Keeper {
+    pub(super) directory: Option<PathBuf>,
+    /// Where documents of the API are kept; nowhere, if nothing is to outlive the process.
+    pub(super) kept: Option<PathBuf>,
+    pub(super) changes: mpsc::Receiver<Change>,
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) discovery: Discovery,
+    pub(super) view: watch::Sender<DocumentsView>,
+    pub(super) stop: CancellationToken,
+    /// The documents of the API, one each.
+    pub(super) own: Vec<Source>,
+    /// The set in force, for telling what changed.
+    pub(super) in_force: Documents,
+}
+
+/// How documents of the API are called where files are.
+const OWN: &str = "api:";
+
+impl Keeper {
+    /// Takes in what is there, then every change.
+    pub(super) async fn run(mut self) {
+        self.own = self.read_own();
+        let mut watch = self.directory.clone().map(DirectoryWatch::new);
+        self.reload().await;
+        let stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = changed(watch.as_mut()) => self.reload().await,
+                change = self.changes.recv() => match change {
+                    None => return,
+                    Some(Change::Apply(yaml, by, reply)) => {
+                        let _ = reply.send(self.apply(&yaml, by).await);
+                    }
+                    Some(Change::Delete(kind, name, by, reply)) => {
+                        let _ = reply.send(self.delete(kind, &name, by).await);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Reads everything anew; what is wrong is said and leaves the last good set in force.
+    async fn reload(&mut self) {
+        let directory = self.directory.clone();
+        let by = directory.map_or_else(|| "api".to_owned(), |path| path.display().to_string());
+        let loaded = match self.sources(&self.own) {
+            Ok(sources) => load(&sources),
+            Err(error) => {
+                self.refuse(vec![error]);
+                return;
+            }
+        };
+        match loaded {
+            Ok(loaded) => {
+                let _ = self.put_in_force(loaded, Actor(by)).await;
+            }
+            Err(refusal) => self.refuse(lines(&refusal)),
+        }
+    }
+
+    async fn apply(&mut self, yaml: &str, by: Actor) -> Result<Applied, ControlError> {
+        let given = [Source { name: "request".to_owned(), text: yaml.to_owned() }];
+        let documents = spec::split(&given[0]);
+        let documents = documents.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
+        let mut own = self.own.clone();
+        for document in documents {
+            let name = own_name(document.kind, &document.name);
+            own.retain(|source| source.name != name);
+            own.push(Source { name, text: document.yaml });
+        }
+        self.replace(own, by).await
+    }
+
+    async fn delete(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        by: Actor,
+    ) -> Result<Applied, ControlError> {
+        let wanted = own_name(kind, name);
+        let mut own = self.own.clone();
+        own.retain(|source| source.name != wanted);
+        if own.len() == self.own.len() {
+            let view = self.view.borrow();
+            let known = view.documents.iter().find(|d| d.kind == kind && d.name == name);
+            return Err(match known {
+                Some(document) => ControlError::Invalid {
+                    what: format!("{kind} {name} is declared in {}", document.source),
+                    hint: "remove it there".to_owned(),
+                },
+                None => ControlError::Invalid {
+                    what: format!("there is no {kind} `{name}`"),
+                    hint: "`tidegate get` lists the documents".to_owned(),
+                },
+            });
+        }
+        self.replace(own, by).await
+    }
+
+    /// Puts another set of own documents in force, if the whole is valid with it.
+    async fn replace(&mut self, own: Vec<Source>, by: Actor) -> Result<Applied, ControlError> {
+        let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
+        let loaded = load(&sources);
+        let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
+        self.keep(&own).map_err(|error| ControlError::Unavailable(error.to_string()))?;
+        self.own = own;
+        self.put_in_force(loaded, by).await
+    }
+
+    async fn put_in_force(&mut self, loaded: Loaded, by: Actor) -> Result<Applied, ControlError> {
+        let changes = changes(&self.in_force, &loaded.documents);
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let (reply, taken) = oneshot::channel();
+        let event = Event::Documents { documents: Box::new(loaded.documents.clone()), by };
+        let stopping = || ControlError::Unavailable("it is stopping".to_owned());
+        self.requests
+            .send(Request::Event(Box::new(event), reply))
+            .await
+            .map_err(|_| stopping())?;
+        taken.await.map_err(|_| stopping())?;
+        self.discovery.apply(&loaded.documents, self.directory.as_deref());
+        self.in_force = loaded.documents;
+        let documents = loaded.index.into_iter().map(|entry| DocumentView {
+            kind: entry.kind,
+            name: entry.name,
+            source: if entry.file.starts_with(OWN) { "api".to_owned() } else { entry.file },
+            yaml: entry.yaml,
+        });
+        let view = DocumentsView {
+            documents: documents.collect(),
+            warnings: warnings.clone(),
+            refused: Vec::new(),
+        };
+        for warning in &warnings {
+            tracing::warn!(warning, "Documents are in force, with a warning");
+        }
+        self.view.send_replace(view);
+        Ok(Applied { changes, warnings })
+    }
+
+    fn refuse(&self, problems: Vec<String>) {
+        for problem in &problems {
+            tracing::error!(problem, "Documents are refused; the last good set stays in force");
+        }
+        self.view.send_modify(|view| view.refused = problems);
+    }
+
+    fn sources(&self, own: &[Source]) -> Result<Vec<Source>, String> {
+        let mut sources = match &self.directory {
+            Some(path) => spec::read_directory(path).map_err(|error| error.to_string())?,
+            None => Vec::new(),
+        };
+        sources.extend_from_slice(own);
+        Ok(sources)
+    }
+
+    // --- documents of the API as files
+
+    fn read_own(&self) -> Vec<Source> {
+        let Some(kept) = self.kept.as_ref().filter(|path| path.is_dir()) else { return Vec::new() };
+        let files = spec::read_directory(kept).unwrap_or_else(|error| {
+            tracing::error!(%error, "Documents that came through the API cannot be read");
+            Vec::new()
+        });
+        let own = files.into_iter().filter_map(|file| {
+            let stem = Path::new(&file.name).file_stem()?.to_str()?;
+            let name = format!("{OWN}{}", stem.replacen('.', "/", 1));
+            Some(Source { name, text: file.text })
+        });
+        own.collect()
+    }
+
+    fn keep(&self, own: &[Source]) -> std::io::Result<()> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        fs_err::create_dir_all(kept)?;
+        let file = |source: &Source| {
+            let name = source.name.trim_start_matches(OWN).replacen('/', ".", 1);
+            kept.join(format!("{name}.yaml"))
+        };
+        for source in own {
+            let (path, partial) = (file(source), file(source).with_extension("partial"));
+            fs_err::write(&partial, &source.text)?;
+            fs_err::rename(&partial, &path)?;
+        }
+        for gone in self.own.iter().filter(|old| own.iter().all(|new| new.name != old.name)) {
+            fs_err::remove_file(file(gone))?;
+        }
+        Ok(())
+    }
+}
+
+async fn changed(watch: Option<&mut DirectoryWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
+    spec::load(sources, |overlay| check_overlay(overlay).map_err(|error| error.to_string()))
+}
+
+fn own_name(kind: Kind, name: &str) -> String {
+    format!("{OWN}{kind}/{name}")
+}
+
+fn lines(refusal: &Refusal) -> Vec<String> {
+    refusal.problems.iter().map(ToString::to_string).collect()
+}
+
+/// One line for each document that is new, changed or gone.
+fn changes(before: &Documents, after: &Documents) -> Vec<String> {
+    let mut lines = Vec::new();
+    compare(Kind::Gateway, &before.gateways, &after.gateways, &mut lines);
+    compare(Kind::Service, &before.services, &after.services, &mut lines);
+    compare(Kind::Gate, &before.gates, &after.gates, &mut lines);
+    compare(Kind::Rollout, &before.rollouts, &after.rollouts, &mut lines);
+    lines
+}
+
+fn compare<K: Ord + std::fmt::Display, V: PartialEq>(
+    kind: Kind,
+    before: &std::collections::BTreeMap<K, V>,
+    after: &std::collections::BTreeMap<K, V>,
+    lines: &mut Vec<String>,
+) {
+    for (name, document) in after {
+        match before.get(name) {
+            None => lines.push(format!("{kind} {name} created")),
+            Some(known) if known != document => lines.push(format!("{kind} {name} changed")),
+            Some(_) => {}
+        }
+    }
+    for name in before.keys().filter(|name| !after.contains_key(name)) {
+        lines.push(format!("{kind} {name} deleted"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The loop around the engine: everything that happens goes through here, one thing after the other.
+//!
+//! ```text
+//! events, requests, tick ──▶ engine ──▶ records ──▶ store (durable) ──▶ plan → snapshot → streams
+//!                                                                  └──▶ hooks, answers, view
+//! ```
+//!
+//! A burst is taken in as one: its records are persisted together and only its last plan is
+//! published. Nothing of a turn takes effect before its records are durable; if they cannot be
+//! written the loop ends, and with it the process: going on would break that promise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::control::Numbered;
+use super::hooks::Hooks;
+use super::journal;
+use crate::domain::Plan;
+use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
+use crate::snapshot::{Snapshot, compile};
+use crate::store::Store;
+
+/// Time passes for the engine at least this often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Events taken in as one burst.
+const BURST_MAX: usize = 512;
+
+/// Something that wants an answer once it is durable.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// A verb.
+    Command(Box<Command>, oneshot::Sender<Result<Answer, Refusal>>),
+    /// An event whose sender wants to know that it is taken in.
+    Event(Box<Event>, oneshot::Sender<()>),
+}
+
+/// What the loop works on.
+pub(super) struct Mailbox {
+    pub(super) engine: Engine,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) last_seq: u64,
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    pub(super) views: watch::Sender<Arc<View>>,
+    pub(super) entries: broadcast::Sender<Arc<Numbered>>,
+    pub(super) hooks: Hooks,
+    pub(super) stop: CancellationToken,
+}
+
+/// What one burst led to.
+#[derive(Default)]
+struct Outcome {
+    records: Vec<Entry>,
+    plan: Option<Arc<Plan>>,
+    calls: Vec<Effect>,
+    answers: Vec<(oneshot::Sender<Result<Answer, Refusal>>, Result<Answer, Refusal>)>,
+    taken: Vec<oneshot::Sender<()>>,
+}
+
+impl Mailbox {
+    /// Runs until the stop, or until the journal cannot be written.
+    pub(super) async fn run(mut self, first: Vec<Effect>) {
+        let mut outcome = Outcome::default();
+        outcome.add(first);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            if let Err(error) = self.carry_out(outcome).await {
+                tracing::error!(error, "The journal cannot be written; stopping");
+                return;
+            }
+            outcome = Outcome::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                Some(request) = self.requests.recv() => self.take_request(request, &mut outcome),
+                Some(event) = self.events.recv() => self.take_event(event, &mut outcome),
+                _ = tick.tick() => self.take_event(Event::Tick, &mut outcome),
+            }
+            for _ in 0..BURST_MAX {
+                if let Ok(request) = self.requests.try_recv() {
+                    self.take_request(request, &mut outcome);
+                } else if let Ok(event) = self.events.try_recv() {
+                    self.take_event(event, &mut outcome);
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: Event, outcome: &mut Outcome) {
+        outcome.add(self.engine.handle(event, clock::now()));
+    }
+
+    fn take_request(&mut self, request: Request, outcome: &mut Outcome) {
+        match request {
+            Request::Command(command, reply) => {
+                let (effects, answer) = self.engine.command(*command, clock::now());
+                outcome.add(effects);
+                outcome.answers.push((reply, answer));
+            }
+            Request::Event(event, reply) => {
+                self.take_event(*event, outcome);
+                outcome.taken.push(reply);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, outcome: Outcome) -> Result<(), String> {
+        let numbered = self.persist(outcome.records).await?;
+        if let Some(plan) = outcome.plan {
+            self.publish(&plan);
+        }
+        for effect in outcome.calls {
+            if let Effect::Call { hook, call } = effect {
+                self.hooks.call(hook, call);
+            }
+        }
+        self.views.send_replace(Arc::new(self.engine.view(clock::now())));
+        for entry in numbered {
+            // Nobody may be listening, which is fine.
+            let _ = self.entries.send(entry);
+        }
+        for (reply, answer) in outcome.answers {
+            let _ = reply.send(answer);
+        }
+        for reply in outcome.taken {
+            let _ = reply.send(());
+        }
+        Ok(())
+    }
+
+    async fn persist(&mut self, records: Vec<Entry>) -> Result<Vec<Arc<Numbered>>, String> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let encoded: Result<Vec<_>, _> = records.iter().map(journal::encode).collect();
+        let encoded = encoded.map_err(|error| error.to_string())?;
+        let store = Arc::clone(&self.store);
+        let appended = tokio::task::spawn_blocking(move || store.append(&encoded)).await;
+        let last = appended.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let first = self.last_seq + 1;
+        self.last_seq = last;
+        let numbered = (first..).zip(records);
+        Ok(numbered.map(|(seq, entry)| Arc::new(Numbered { seq, entry })).collect())
+    }
+
+    fn publish(&self, plan: &Plan) {
+        match compile(plan) {
+            Ok(snapshot) => {
+                self.snapshots.send_replace(Some(Arc::new(snapshot)));
+            }
+            // The engine checks its plans and `spec` its documents, so this is a bug; proxies keep
+            // what they have, and the generation shows as not acknowledged.
+            Err(error) => {
+                let generation = plan.generation.0;
+                tracing::error!(generation, %error, "The plan cannot be expressed for Envoy");
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Record(entry) => {
+                    tracing::debug!(record = ?entry.record, "Decided");
+                    self.records.push(entry);
+                }
+                Effect::Publish(plan) => self.plan = Some(plan),
+                call @ Effect::Call { .. } => self.calls.push(call),
+            }
+        }
+    }
+}

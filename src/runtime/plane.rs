@@ -1,0 +1,200 @@
+//! A control plane, put together: journal replayed, engine recovered, loop and keepers started.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
+use super::documents::{Change, Keeper};
+use super::hooks::Hooks;
+use super::journal::{self, JournalError};
+use super::mailbox::{Mailbox, Request};
+use super::tasks::Tasks;
+use super::clock;
+use crate::discovery::Discovery;
+use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
+use crate::engine::{Actor, Answer, Command, Engine, Event, View};
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+
+/// Events that may wait for the engine.
+const EVENTS_MAX: usize = 16_384;
+/// Requests that may wait for the engine.
+const REQUESTS_MAX: usize = 256;
+/// Journal entries that a slow listener may be behind.
+const ENTRIES_BEHIND_MAX: usize = 1024;
+/// After a restart, holders of leases have this long to renew them.
+const LEASE_GRACE: Span = Span::secs(30);
+
+/// A running control plane. Clones are handles to the same.
+#[derive(Clone)]
+pub struct Plane {
+    events: mpsc::Sender<Event>,
+    requests: mpsc::Sender<Request>,
+    changes: mpsc::Sender<Change>,
+    views: watch::Receiver<Arc<View>>,
+    documents: watch::Receiver<DocumentsView>,
+    entries: broadcast::Sender<Arc<Numbered>>,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    discovery: Discovery,
+    store: Arc<dyn Store>,
+}
+
+/// What a control plane is started with.
+pub struct PlaneOptions {
+    /// The journal.
+    pub store: Arc<dyn Store>,
+    /// A directory of documents to be watched.
+    pub documents: Option<PathBuf>,
+    /// Where documents that come through the API are kept.
+    pub kept_documents: Option<PathBuf>,
+}
+
+impl Plane {
+    /// Replays the journal and starts; proxies may be answered as soon as there is a snapshot.
+    pub fn start(tasks: &Tasks, options: PlaneOptions) -> Result<Self, JournalError> {
+        let (state, last_seq) = journal::replay(&*options.store)?;
+        tracing::info!(entries = last_seq, generation = state.generation.0, "Journal replayed");
+        let (event_sender, events) = mpsc::channel(EVENTS_MAX);
+        let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let (change_sender, changes) = mpsc::channel(REQUESTS_MAX);
+        let (snapshot_sender, snapshots) = watch::channel(None);
+        let (document_sender, documents) = watch::channel(DocumentsView::default());
+        let (entry_sender, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
+
+        let discovery = Discovery::start(tasks.clone(), event_sender.clone());
+        discovery.apply(&state.documents, options.documents.as_deref());
+        for (service, known) in &state.services {
+            let instances = known.instances.values().map(|known| known.instance.clone());
+            discovery.seed(service, instances.collect(), LEASE_GRACE);
+        }
+        let in_force = state.documents.clone();
+        let (engine, first) = Engine::recover(state, clock::now());
+        let (view_sender, views) = watch::channel(Arc::new(engine.view(clock::now())));
+
+        let mailbox = Mailbox {
+            engine,
+            store: Arc::clone(&options.store),
+            last_seq,
+            events,
+            requests,
+            snapshots: snapshot_sender,
+            views: view_sender,
+            entries: entry_sender.clone(),
+            hooks: Hooks::new(tasks.clone(), event_sender.clone()),
+            stop: tasks.stopping(),
+        };
+        tasks.spawn_essential("engine", mailbox.run(first));
+        let keeper = Keeper {
+            directory: options.documents,
+            kept: options.kept_documents,
+            changes,
+            requests: request_sender.clone(),
+            discovery: discovery.clone(),
+            view: document_sender,
+            stop: tasks.stopping(),
+            own: Vec::new(),
+            in_force,
+        };
+        tasks.spawn_essential("documents", keeper.run());
+        Ok(Self {
+            events: event_sender,
+            requests: request_sender,
+            changes: change_sender,
+            views,
+            documents,
+            entries: entry_sender,
+            snapshots,
+            discovery,
+            store: options.store,
+        })
+    }
+
+    /// Where facts go in.
+    pub fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
+    }
+
+    /// What proxies are to be told; `None` until the state is whole.
+    pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.snapshots.clone()
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(oneshot::Sender<Result<Applied, ControlError>>) -> Change,
+    ) -> Result<Applied, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        self.changes.send(change(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+}
+
+#[async_trait]
+impl Control for Plane {
+    async fn command(&self, command: Command) -> Result<Answer, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Command(Box::new(command), reply);
+        self.requests.send(request).await.map_err(|_| stopping())?;
+        Ok(answer.await.map_err(|_| stopping())??)
+    }
+
+    async fn apply(&self, yaml: String, by: Actor) -> Result<Applied, ControlError> {
+        self.change(|reply| Change::Apply(yaml, by, reply)).await
+    }
+
+    async fn delete(&self, kind: Kind, name: &str, by: Actor) -> Result<Applied, ControlError> {
+        let name = name.to_owned();
+        self.change(|reply| Change::Delete(kind, name, by, reply)).await
+    }
+
+    fn documents(&self) -> DocumentsView {
+        self.documents.borrow().clone()
+    }
+
+    async fn register(
+        &self,
+        service: ServiceName,
+        instance: Instance,
+        ttl: Span,
+    ) -> Result<Answer, ControlError> {
+        let id = instance.id.clone();
+        let ends = self.discovery.register(&service, instance, ttl).map_err(invalid)?;
+        Ok(Answer { message: format!("{id} of {service} is registered until {ends:.0}") })
+    }
+
+    async fn deregister(
+        &self,
+        service: ServiceName,
+        instance: InstanceId,
+    ) -> Result<Answer, ControlError> {
+        self.discovery.deregister(&service, &instance).map_err(invalid)?;
+        Ok(Answer { message: format!("{instance} of {service} is no longer registered") })
+    }
+
+    fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.views.clone()
+    }
+
+    fn entries(&self) -> broadcast::Receiver<Arc<Numbered>> {
+        self.entries.subscribe()
+    }
+
+    async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError> {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || journal::read(&*store, from, limit)).await;
+        let unavailable = |error: &dyn std::fmt::Display| ControlError::Unavailable(error.to_string());
+        let entries = read.map_err(|e| unavailable(&e))?.map_err(|e| unavailable(&e))?;
+        Ok(entries.into_iter().map(|(seq, entry)| Numbered { seq, entry }).collect())
+    }
+}
+
+fn stopping() -> ControlError {
+    ControlError::Unavailable("it is stopping".to_owned())
+}
+
+fn invalid(error: crate::discovery::LeaseError) -> ControlError {
+    ControlError::Invalid { what: error.to_string(), hint: String::new() }
+}
