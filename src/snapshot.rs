@@ -11,6 +11,7 @@
 
 mod assignment;
 mod audience;
+mod bootstrap;
 mod cluster;
 mod compile;
 mod encode;
@@ -24,6 +25,7 @@ mod route;
 mod samples;
 
 pub use audience::{Audience, Snapshot};
+pub use bootstrap::{BootstrapOptions, Shape, Variant, bootstrap};
 pub use compile::{CompileError, compile};
 pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay};
