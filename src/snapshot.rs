@@ -1,7 +1,32 @@
-//! A plan as encoded Envoy resources.
+//! A plan as encoded Envoy resources, and what an Envoy needs to come and fetch them.
+//!
+//! In goes a [`crate::domain::Plan`], out comes a [`Snapshot`]: for each gateway the clusters,
+//! assignments, listeners and routes that its proxies may see, each encoded once and named by its
+//! content. The same plan gives the same bytes on every replica and after every restart. During a
+//! rollout only routes (weights) and assignments (endpoint states) change; clusters and HTTP
+//! listeners stay still.
+//!
+//! This module and `protocol` are the only ones that know Envoy's types. It knows no clock, no
+//! socket, no stream, and not which proxies are connected.
 
+mod assignment;
 mod audience;
+mod bootstrap;
+mod cluster;
+mod compile;
+mod encode;
+mod lint;
+mod listener;
+mod overlay;
+mod proto;
 mod resource;
+mod route;
+#[cfg(test)]
+mod samples;
 
 pub use audience::{Audience, Snapshot};
+pub use bootstrap::{BootstrapOptions, Shape, Variant, bootstrap};
+pub use compile::{CompileError, compile};
+pub use lint::LintError;
+pub use overlay::{OverlayError, check_overlay};
 pub use resource::{Resource, ResourceKind, ResourceSet};

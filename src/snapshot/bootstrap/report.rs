@@ -1,0 +1,130 @@
+//! What an Envoy reports to Tidegate, and how: OpenTelemetry metrics, pushed over gRPC.
+//!
+//! Everything that is not kept here is dropped, counts per endpoint included: all of them would be
+//! ten times as many bytes. A kept metric has the name that Envoy gives it once tags are taken out.
+
+use super::quoted;
+use crate::domain::Span;
+
+/// The metrics that are reported, with a pattern of the full names of their stats. Only clusters
+/// that are named after a version, with a `/`, count.
+const KEPT: [(&str, &str); 11] = [
+    (
+        "cluster.endpoint.rq_active",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.rq_active",
+    ),
+    (
+        "cluster.endpoint.rq_pending_active",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.rq_pending_active",
+    ),
+    (
+        "cluster.endpoint.cx_active",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.cx_active",
+    ),
+    (
+        "cluster.endpoint.healthy",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.healthy",
+    ),
+    (
+        "cluster.endpoint.rq_success",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.rq_success",
+    ),
+    (
+        "cluster.endpoint.rq_error",
+        r"cluster\.[^/]+/.+\.endpoint\..+\.rq_error",
+    ),
+    (
+        "cluster.upstream_rq_xx",
+        r"cluster\.[^/]+/.+\.upstream_rq_[1-5]xx",
+    ),
+    (
+        "cluster.upstream_rq_completed",
+        r"cluster\.[^/]+/.+\.upstream_rq_completed",
+    ),
+    (
+        "cluster.upstream_rq_time",
+        r"cluster\.[^/]+/.+\.upstream_rq_time",
+    ),
+    (
+        "cluster.membership_healthy",
+        r"cluster\.[^/]+/.+\.membership_healthy",
+    ),
+    (
+        "control_plane.connected_state",
+        r"control_plane\.connected_state",
+    ),
+];
+
+/// Copies of the stats of a cluster for parts of its traffic; kept, they would be counted twice.
+const COPIES: &str = r"cluster\..+\.(canary|external|internal|zone\..+)\.upstream_rq_[a-z0-9]+";
+
+/// The name of a cluster that is named after a version, whole. Envoy's own tag ends at the first dot,
+/// so the versions `1.2` and `1.3` would be counted as one. Counts per endpoint are not affected.
+const CLUSTER_TAG: &str = r"^cluster\.(([^/]+/.+?)\.)(?:(?:canary|external|internal|zone\..+)\.)?(?:upstream_rq|membership)_[a-z0-9_]+$";
+
+/// The part of a bootstrap that sets reporting up.
+pub(super) fn report(node_id: &str, flush_interval: Span) -> String {
+    let flush = flush_interval.duration();
+    let mut yaml = format!(
+        "
+# How Tidegate learns that an instance is idle: requests in progress per endpoint, pushed over OTLP.
+stats_flush_interval: {}.{:03}s
+stats_config:
+  stats_tags:
+    # Envoy's own tag for the cluster ends at the first dot of its name.
+    - {{ tag_name: tidegate.cluster, regex: '{CLUSTER_TAG}' }}
+stats_sinks:
+  - name: envoy.stat_sinks.open_telemetry
+    typed_config:
+      \"@type\": type.googleapis.com/envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig
+      # Counters and histograms are cumulative, which is the default: a lost report loses nothing.
+      grpc_service: {{ envoy_grpc: {{ cluster_name: tidegate }} }}
+      # Whose report it is. This must be the node's id.
+      resource_detectors:
+        - name: envoy.tracers.opentelemetry.resource_detectors.static_config
+          typed_config:
+            \"@type\": type.googleapis.com/envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig
+            attributes: {{ service.instance.id: {} }}
+      # What is reported; the first pattern that matches decides.
+      custom_metric_conversions:
+        matcher_list:
+          matchers:
+",
+        flush.as_secs(),
+        flush.subsec_millis(),
+        quoted(node_id)
+    );
+    yaml.push_str(&matcher(COPIES, "drop", "DropAction", ""));
+    for (name, pattern) in KEPT {
+        let metric = format!("                    metric_name: {name}\n");
+        yaml.push_str(&matcher(pattern, "keep", "ConversionAction", &metric));
+    }
+    yaml.push_str(
+        "        on_no_match:
+          action:
+            name: drop
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig.DropAction
+",
+    );
+    yaml
+}
+
+fn matcher(pattern: &str, name: &str, action: &str, settings: &str) -> String {
+    format!(
+        "            - predicate:
+                single_predicate:
+                  input:
+                    name: name
+                    typed_config:
+                      \"@type\": type.googleapis.com/envoy.extensions.matching.common_inputs.stats.v3.StatFullNameMatchInput
+                  value_match:
+                    safe_regex: {{ google_re2: {{}}, regex: '{pattern}' }}
+              on_match:
+                action:
+                  name: {name}
+                  typed_config:
+                    \"@type\": type.googleapis.com/envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig.{action}
+{settings}"
+    )
+}

@@ -1,0 +1,64 @@
+use super::*;
+
+fn sidecar() -> BootstrapOptions {
+    BootstrapOptions::new("sidecar-1", "web")
+}
+
+#[test]
+fn the_files_are_what_is_printed() {
+    let sotw = BootstrapOptions {
+        variant: Variant::Sotw,
+        ..sidecar()
+    };
+    for (options, file, text) in [
+        (
+            sidecar(),
+            "sidecar.yaml",
+            include_str!("../../../envoy-configs/sidecar.yaml"),
+        ),
+        (
+            sotw,
+            "sotw.yaml",
+            include_str!("../../../envoy-configs/sotw.yaml"),
+        ),
+    ] {
+        let printed = bootstrap(&options);
+        assert!(
+            printed == text,
+            "envoy-configs/{file} should be:\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn every_option_is_in_the_text() {
+    let options = BootstrapOptions {
+        region: "eu".into(),
+        zone: "eu-1".into(),
+        xds_address: ("tidegate.internal".into(), 18_500),
+        admin_address: ("127.0.0.2".into(), 9902),
+        flush_interval: Span::millis(1250),
+        shape: Shape::OwnListeners,
+        variant: Variant::Sotw,
+        ..BootstrapOptions::new("edge \"1\": a", "edge")
+    };
+    let text = bootstrap(&options);
+    for part in [
+        r#"id: "edge \"1\": a""#,
+        r#"attributes: { service.instance.id: "edge \"1\": a" }"#,
+        r#"cluster: "edge""#,
+        r#"locality: { region: "eu", zone: "eu-1" }"#,
+        r#"{ address: "tidegate.internal", port_value: 18500 }"#,
+        r#"{ address: "127.0.0.2", port_value: 9902 }"#,
+        "stats_flush_interval: 1.250s",
+        "api_type: GRPC\n",
+        "metric_name: cluster.endpoint.rq_active\n",
+        "route_config_name: cart",
+        r#"--node-id "edge \"1\": a" --node-cluster edge "#,
+        "--region eu --zone eu-1 --xds tidegate.internal:18500 --admin 127.0.0.2:9902 \
+         --flush-interval 1250ms --sotw --own-listeners",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("lds_config"), "{text}");
+}

@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+
+use super::super::samples;
+use super::*;
+use crate::domain::{EndpointState, Locality, Overlay, ProxyIdentity};
+
+fn proxy(cluster: &str) -> ProxyIdentity {
+    ProxyIdentity {
+        id: "edge-1".parse().unwrap(),
+        cluster: cluster.into(),
+        metadata: BTreeMap::new(),
+        locality: Locality::default(),
+        agent: "envoy 1.40.0".into(),
+    }
+}
+
+/// Everything that a proxy of `web` may see, as `kind name`, with its version.
+fn seen(plan: &Plan) -> BTreeMap<String, Arc<str>> {
+    let set = compile(plan).unwrap().for_proxy(&proxy("web")).unwrap();
+    assert_eq!(set.generation, plan.generation);
+    let of = |kind: ResourceKind| {
+        let set = Arc::clone(&set);
+        let all: Vec<_> = set.of(kind).values().cloned().collect();
+        all.into_iter()
+            .map(move |r| (format!("{kind} {}", r.name), Arc::clone(&r.version)))
+    };
+    ResourceKind::ALL.into_iter().flat_map(of).collect()
+}
+
+fn changed(before: &Plan, after: &Plan) -> Vec<String> {
+    let (before, after) = (seen(before), seen(after));
+    let names = before
+        .keys()
+        .chain(after.keys().filter(|name| !before.contains_key(*name)));
+    names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn an_audience_has_all_that_its_gateway_reaches() {
+    let mut plan = samples::plan();
+    plan.services.push(samples::service("other"));
+    let names: Vec<_> = seen(&plan).into_keys().collect();
+    assert_eq!(
+        names,
+        [
+            "cluster cart/v1",
+            "cluster cart/v2",
+            "endpoint cart/v1",
+            "endpoint cart/v2",
+            "listener mesh/10000",
+            "route cart",
+            "route mesh/10000",
+        ]
+    );
+    assert!(compile(&plan).unwrap().for_proxy(&proxy("edge")).is_none());
+}
+
+#[test]
+fn every_cluster_has_an_assignment_also_without_endpoints() {
+    let mut plan = samples::plan();
+    let mut old = samples::version("v0", 0);
+    old.routed = false;
+    plan.services[0].versions.insert(0, old);
+    let seen = seen(&plan);
+    assert!(seen.contains_key("cluster cart/v0") && seen.contains_key("endpoint cart/v0"));
+}
+
+#[test]
+fn the_same_plan_gives_the_same_bytes() {
+    let mut plan = samples::plan();
+    let json = r#"{"metadata": {"filter_metadata": {"a": {"x": 1, "y": 2, "z": 3}, "b": {}}}}"#;
+    plan.services[0].overlay = Some(Overlay {
+        cluster: json.into(),
+    });
+    let sets = || compile(&plan).unwrap().for_proxy(&proxy("web")).unwrap();
+    let first = sets();
+    for _ in 0..10 {
+        assert_eq!(sets(), first);
+    }
+}
+
+#[test]
+fn a_rollout_touches_routes_and_assignments_only() {
+    let before = samples::plan();
+
+    let mut weights = before.clone();
+    samples::set_weights(&mut weights.services[0], &[1, 1]);
+    assert_eq!(
+        changed(&before, &weights),
+        ["route cart", "route mesh/10000"]
+    );
+
+    let mut draining = before.clone();
+    draining.services[0].versions[0].endpoints[1].state = EndpointState::Draining;
+    assert_eq!(changed(&before, &draining), ["endpoint cart/v1"]);
+
+    let mut added = before.clone();
+    added.services[0].versions[1] = samples::version("v2", 2);
+    samples::set_weights(&mut added.services[0], &[3, 1]);
+    assert_eq!(changed(&before, &added), ["endpoint cart/v2"]);
+
+    let mut unrouted = before.clone();
+    unrouted.services[0].versions[1].routed = false;
+    samples::set_weights(&mut unrouted.services[0], &[1, 0]);
+    assert_eq!(
+        changed(&before, &unrouted),
+        ["route cart", "route mesh/10000"]
+    );
+}
+
+#[test]
+fn a_tcp_service_has_no_routes() {
+    let mut plan = samples::plan();
+    plan.services[0].protocol = Protocol::Tcp;
+    let names: Vec<_> = seen(&plan)
+        .into_keys()
+        .filter(|name| !name.contains("cart/"))
+        .collect();
+    assert_eq!(names, ["listener mesh/10000"]);
+}
+
+#[test]
+fn resources_are_shared_between_audiences() {
+    let mut plan = samples::plan();
+    let mut edge = plan.gateways[0].clone();
+    edge.name = "edge".parse().unwrap();
+    edge.proxies.cluster = Some("edge".into());
+    plan.gateways.push(edge);
+    let snapshot = compile(&plan).unwrap();
+    let cluster = |proxy_cluster| {
+        let set = snapshot.for_proxy(&proxy(proxy_cluster)).unwrap();
+        Arc::clone(&set.of(ResourceKind::Cluster)["cart/v1"])
+    };
+    assert!(Arc::ptr_eq(&cluster("web"), &cluster("edge")));
+}
+
+#[test]
+fn errors_name_the_object() {
+    let mut plan = samples::plan();
+    plan.services[0].overlay = Some(Overlay {
+        cluster: r#"{"nme": "x"}"#.into(),
+    });
+    let error = compile(&plan).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the overlay of service `cart` does not fit"
+    );
+    plan.services.clear();
+    let error = compile(&plan).unwrap_err();
+    assert!(matches!(error, CompileError::Lint { .. }), "{error}");
+}

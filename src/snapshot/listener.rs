@@ -1,0 +1,141 @@
+//! Listeners. An HTTP listener only says which routes to ask for; it stays still while they change.
+//!
+//! A TCP listener has no routes to ask for, so the weights of its service's versions stand in the
+//! listener itself: rolling a TCP service changes that listener, and each change is for new
+//! connections only.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter, FilterChain, Listener as EnvoyListener, filter,
+};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    RouteSpecifier, UpgradeConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, Rds, http_filter,
+};
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
+    ClusterSpecifier, WeightedCluster,
+};
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+
+use super::cluster::cluster_name;
+use super::proto::{address, ads, truth};
+use crate::domain::{Gateway, Listener, Protocol, ServicePlan};
+
+/// Each listener of a gateway with its name, which is also the name of its routes:
+/// `<gateway>/<port>`, and `<gateway>/<port>.1` and so on for further ones on the same port (at
+/// another address, or where 0 lets the host choose). Names follow ports and not positions, so that
+/// a listener put in front of others does not restart them.
+pub(super) fn named(gateway: &Gateway) -> impl Iterator<Item = (String, &Listener)> {
+    let mut seen: BTreeMap<u16, u32> = BTreeMap::new();
+    gateway.listeners.iter().map(move |listener| {
+        let before = seen.entry(listener.port).or_default();
+        let suffix = if *before == 0 {
+            String::new()
+        } else {
+            format!(".{before}")
+        };
+        *before += 1;
+        (
+            format!("{}/{}{suffix}", gateway.name, listener.port),
+            listener,
+        )
+    })
+}
+
+/// A listener whose requests follow the routes of its name.
+pub(super) fn http(name: &str, listener: &Listener) -> EnvoyListener {
+    let manager = HttpConnectionManager {
+        stat_prefix: name.to_owned(),
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(ads(None)),
+            route_config_name: name.to_owned(),
+        })),
+        use_remote_address: Some(truth(true)),
+        upgrade_configs: vec![UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..UpgradeConfig::default()
+        }],
+        http_filters: vec![HttpFilter {
+            name: "envoy.filters.http.router".to_owned(),
+            config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(
+                Router::default(),
+            ))),
+            ..HttpFilter::default()
+        }],
+        ..HttpConnectionManager::default()
+    };
+    with_filter(
+        name,
+        listener,
+        "envoy.filters.network.http_connection_manager",
+        pack_any(manager),
+    )
+}
+
+/// A listener whose connections go to the versions of one TCP service.
+pub(super) fn tcp(name: &str, listener: &Listener, service: &ServicePlan) -> EnvoyListener {
+    let proxy = TcpProxy {
+        stat_prefix: name.to_owned(),
+        cluster_specifier: Some(tcp_clusters(service)),
+        ..TcpProxy::default()
+    };
+    with_filter(
+        name,
+        listener,
+        "envoy.filters.network.tcp_proxy",
+        pack_any(proxy),
+    )
+}
+
+/// Envoy refuses a weight of 0 here, unlike in routes, so such versions are left out. With no
+/// version at all the cluster is one that never exists, and Envoy closes each new connection:
+/// taking the listener away would cut those that are open.
+fn tcp_clusters(service: &ServicePlan) -> ClusterSpecifier {
+    let clusters: Vec<_> = service
+        .routed()
+        .filter(|version| version.weight.get() > 0)
+        .map(|version| ClusterWeight {
+            name: cluster_name(&service.name, &version.name),
+            weight: u32::from(version.weight.get()),
+            ..ClusterWeight::default()
+        })
+        .collect();
+    if clusters.is_empty() {
+        return ClusterSpecifier::Cluster(service.name.to_string());
+    }
+    ClusterSpecifier::WeightedClusters(WeightedCluster { clusters })
+}
+
+/// Is this the listener of a TCP service? The lint has made sure that it then has no other one.
+pub(super) fn tcp_service<'a>(
+    listener: &Listener,
+    mut find: impl FnMut(&crate::domain::ServiceName) -> Option<&'a ServicePlan>,
+) -> Option<&'a ServicePlan> {
+    let service = find(&listener.routes.first()?.service)?;
+    (service.protocol == Protocol::Tcp).then_some(service)
+}
+
+fn with_filter(name: &str, listener: &Listener, filter: &str, config: Any) -> EnvoyListener {
+    EnvoyListener {
+        name: name.to_owned(),
+        address: Some(address(listener.address.clone(), listener.port)),
+        filter_chains: vec![FilterChain {
+            filters: vec![Filter {
+                name: filter.to_owned(),
+                config_type: Some(filter::ConfigType::TypedConfig(config)),
+            }],
+            ..FilterChain::default()
+        }],
+        ..EnvoyListener::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Routes: which service answers, and how its versions share the traffic.
+//!
+//! All that a rollout shifts is here: the weights of weighted clusters, which always sum to 10,000,
+//! always stand in the same order and are always written, also when 0; Envoy's choice by hash is
+//! monotonic only then. A service without any routed version answers 503 and says why.
+//!
+//! There is no retry policy: what a drain promises must hold without retries, which would hide a
+//! broken promise and send requests twice. There is no route timeout either: Envoy's default of 15 s
+//! would cut long answers and streams; its stream idle timeout of 5 min stays.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
+use envoy_types::pb::envoy::config::route::v3::route::Action;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::config::route::v3::{
+    DirectResponseAction, Route as EnvoyRoute, RouteAction, RouteConfiguration, RouteMatch,
+    VirtualHost, WeightedCluster,
+};
+
+use super::cluster::cluster_name;
+use super::proto::{duration, number};
+use crate::domain::{Plan, Route, ServiceName, ServicePlan, Span};
+
+/// What answers for a service without a routed version.
+const UNAVAILABLE: u32 = 503;
+
+/// The host pattern that matches everything.
+const ANY_HOST: &str = "*";
+
+/// The routes of one listener, in the order in which its document gives them.
+pub(super) fn listener_routes(plan: &Plan, name: String, routes: &[Route]) -> RouteConfiguration {
+    // Envoy first picks the most specific host and only then looks at its routes, but "the first
+    // route that matches" must hold across hosts. So each host gets every route that covers it, in
+    // order; hosts with the same routes share a virtual host, for Envoy refuses a host named twice.
+    let hosts: Vec<Vec<String>> = routes.iter().map(patterns).collect();
+    let mut shared: BTreeMap<Vec<usize>, Vec<String>> = BTreeMap::new();
+    let mut domains: Vec<&String> = hosts.iter().flatten().collect();
+    domains.sort_unstable();
+    domains.dedup();
+    for domain in domains {
+        let covering = |of: &Vec<String>| of.iter().any(|pattern| covers(pattern, domain));
+        let indices = (0..routes.len())
+            .filter(|index| covering(&hosts[*index]))
+            .collect();
+        shared.entry(indices).or_default().push(domain.clone());
+    }
+    let virtual_hosts = shared.into_iter().map(|(indices, domains)| {
+        let matching = indices.into_iter().map(|index| &routes[index]);
+        let matching = matching.map(|route| to_service(plan, &route.prefix, &route.service));
+        virtual_host(domains, matching.collect())
+    });
+    configuration(name, virtual_hosts.collect())
+}
+
+/// The routes of one service alone, for proxies whose own listeners ask for them by its name.
+pub(super) fn service_routes(plan: &Plan, service: &ServiceName) -> RouteConfiguration {
+    let route = to_service(plan, "/", service);
+    configuration(
+        service.to_string(),
+        vec![virtual_host(vec![ANY_HOST.to_owned()], vec![route])],
+    )
+}
+
+fn configuration(name: String, virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
+    RouteConfiguration {
+        name,
+        virtual_hosts,
+        // A host matches with whatever port the caller used.
+        ignore_port_in_host_matching: true,
+        ..RouteConfiguration::default()
+    }
+}
+
+/// A virtual host, named by its first host pattern, which no other one has.
+fn virtual_host(domains: Vec<String>, routes: Vec<EnvoyRoute>) -> VirtualHost {
+    let name = domains.first().cloned().unwrap_or_default();
+    VirtualHost {
+        name,
+        domains,
+        routes,
+        ..VirtualHost::default()
+    }
+}
+
+/// A route's host patterns, as Envoy compares them.
+fn patterns(route: &Route) -> Vec<String> {
+    if route.hosts.is_empty() {
+        return vec![ANY_HOST.to_owned()];
+    }
+    route
+        .hosts
+        .iter()
+        .map(|host| host.to_ascii_lowercase())
+        .collect()
+}
+
+/// Does `pattern` match every host that `domain`, itself perhaps a pattern, matches?
+fn covers(pattern: &str, domain: &str) -> bool {
+    if pattern == ANY_HOST || pattern == domain {
+        return true;
+    }
+    let longer = domain.len() >= pattern.len();
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(suffix), _) => longer && domain.ends_with(suffix),
+        (_, Some(prefix)) => longer && domain.starts_with(prefix),
+        _ => false,
+    }
+}
+
+fn to_service(plan: &Plan, prefix: &str, service: &ServiceName) -> EnvoyRoute {
+    let clusters = plan.service(service).map(weights).unwrap_or_default();
+    let action = if clusters.is_empty() {
+        Action::DirectResponse(no_version(service))
+    } else {
+        Action::Route(RouteAction {
+            cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
+                clusters,
+                ..WeightedCluster::default()
+            })),
+            timeout: Some(duration(Span::ZERO)),
+            ..RouteAction::default()
+        })
+    };
+    EnvoyRoute {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(PathSpecifier::Prefix(prefix.to_owned())),
+            ..RouteMatch::default()
+        }),
+        action: Some(action),
+        ..EnvoyRoute::default()
+    }
+}
+
+fn weights(service: &ServicePlan) -> Vec<ClusterWeight> {
+    let weight = |version: &crate::domain::VersionPlan| ClusterWeight {
+        name: cluster_name(&service.name, &version.name),
+        weight: Some(number(u32::from(version.weight.get()))),
+        ..ClusterWeight::default()
+    };
+    service.routed().map(weight).collect()
+}
+
+fn no_version(service: &ServiceName) -> DirectResponseAction {
+    let text = format!("no version of the service `{service}` is ready\n");
+    DirectResponseAction {
+        status: UNAVAILABLE,
+        body: Some(DataSource {
+            specifier: Some(data_source::Specifier::InlineString(text)),
+            ..DataSource::default()
+        }),
+        ..DirectResponseAction::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

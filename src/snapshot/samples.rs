@@ -1,0 +1,89 @@
+//! A small plan for the tests of this module: one gateway, one service rolling from v1 to v2.
+
+use std::net::SocketAddr;
+
+use crate::domain::{
+    Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality, Plan, Probe,
+    Protocol, ProxySelector, Route, ServicePlan, Span, VersionPlan, Weight, split_weights,
+};
+
+/// `mesh` routes to `cart`: three of v1 at 75 %, one of v2 at 25 %.
+pub(super) fn plan() -> Plan {
+    let mut cart = service("cart");
+    cart.versions = vec![version("v1", 3), version("v2", 1)];
+    set_weights(&mut cart, &[3, 1]);
+    Plan {
+        generation: Generation(7),
+        gateways: vec![Gateway {
+            name: "mesh".parse().unwrap(),
+            proxies: ProxySelector {
+                cluster: Some("web".into()),
+                ..ProxySelector::default()
+            },
+            listeners: vec![Listener {
+                address: "127.0.0.1".into(),
+                port: 10000,
+                routes: vec![route(&[], "/", "cart")],
+            }],
+            services: Vec::new(),
+        }],
+        services: vec![cart],
+    }
+}
+
+/// An HTTP/1 service without versions.
+pub(super) fn service(name: &str) -> ServicePlan {
+    ServicePlan {
+        name: name.parse().unwrap(),
+        protocol: Protocol::Http1,
+        health: HealthCheck {
+            probe: Probe::Http {
+                path: "/healthz".into(),
+            },
+            interval: Span::secs(2),
+            timeout: Span::secs(1),
+            healthy_after: 2,
+            unhealthy_after: 3,
+        },
+        warm_up: Span::ZERO,
+        overlay: None,
+        versions: Vec::new(),
+    }
+}
+
+/// A routed version with so many healthy endpoints of capacity 1 in zone `a`.
+pub(super) fn version(name: &str, endpoints: u16) -> VersionPlan {
+    let endpoint = |index: u16| Endpoint {
+        id: format!("{name}-{index}").parse().unwrap(),
+        address: SocketAddr::from(([127, 0, 0, 1], 20_000 + index)),
+        locality: Locality {
+            region: "r".into(),
+            zone: "a".into(),
+        },
+        capacity: 1,
+        state: EndpointState::Healthy,
+    };
+    VersionPlan {
+        name: name.parse().unwrap(),
+        routed: true,
+        weight: Weight::NONE,
+        endpoints: (0..endpoints).map(endpoint).collect(),
+    }
+}
+
+/// Weights in proportion to these parts.
+pub(super) fn set_weights(service: &mut ServicePlan, parts: &[u64]) {
+    let weights = split_weights(parts).unwrap();
+    for (version, weight) in service.versions.iter_mut().zip(weights) {
+        version.weight = weight;
+    }
+}
+
+/// A route of a listener.
+pub(super) fn route(hosts: &[&str], prefix: &str, service: &str) -> Route {
+    Route {
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        prefix: prefix.into(),
+        service: service.parse().unwrap(),
+    }
+}
