@@ -6,5 +6,6 @@ pub mod domain;
 pub mod engine;
 pub mod runtime;
 pub mod snapshot;
+pub mod spec;
 pub mod store;
 pub mod telemetry;

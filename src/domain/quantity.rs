@@ -21,6 +21,20 @@ pub struct Share(u32);
 impl Share {
     const WHOLE: u32 = 1_000_000;
 
+    /// So many parts of a million; more than all is all.
+    pub const fn per_million(parts: u32) -> Self {
+        Self(if parts < Self::WHOLE {
+            parts
+        } else {
+            Self::WHOLE
+        })
+    }
+
+    /// In parts of a million.
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
     /// This share of `whole`, rounded up.
     pub fn of_rounded_up(self, whole: u32) -> u32 {
         let parts = u64::from(whole) * u64::from(self.0);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::{Applied, ControlError, DocumentView, DocumentsView};
 use super::mailbox::Request;
-use crate::discovery::{Discovery, DirectoryWatch};
+use crate::discovery::{DirectoryWatch, Discovery};
 use crate::domain::{Documents, Kind};
 use crate::engine::{Actor, Event};
 use crate::snapshot::check_overlay;
@@ -91,30 +91,34 @@ impl Keeper {
     }
 
     async fn apply(&mut self, yaml: &str, by: Actor) -> Result<Applied, ControlError> {
-        let given = [Source { name: "request".to_owned(), text: yaml.to_owned() }];
-        let documents = spec::split(&given[0]);
+        let given = Source {
+            name: "request".to_owned(),
+            text: yaml.to_owned(),
+        };
+        let documents = spec::split(&given, checked_overlay);
         let documents = documents.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
         let mut own = self.own.clone();
         for document in documents {
             let name = own_name(document.kind, &document.name);
             own.retain(|source| source.name != name);
-            own.push(Source { name, text: document.yaml });
+            own.push(Source {
+                name,
+                text: document.yaml,
+            });
         }
         self.replace(own, by).await
     }
 
-    async fn delete(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        by: Actor,
-    ) -> Result<Applied, ControlError> {
+    async fn delete(&mut self, kind: Kind, name: &str, by: Actor) -> Result<Applied, ControlError> {
         let wanted = own_name(kind, name);
         let mut own = self.own.clone();
         own.retain(|source| source.name != wanted);
         if own.len() == self.own.len() {
             let view = self.view.borrow();
-            let known = view.documents.iter().find(|d| d.kind == kind && d.name == name);
+            let known = view
+                .documents
+                .iter()
+                .find(|d| d.kind == kind && d.name == name);
             return Err(match known {
                 Some(document) => ControlError::Invalid {
                     what: format!("{kind} {name} is declared in {}", document.source),
@@ -134,7 +138,8 @@ impl Keeper {
         let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
         let loaded = load(&sources);
         let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
-        self.keep(&own).map_err(|error| ControlError::Unavailable(error.to_string()))?;
+        self.keep(&own)
+            .map_err(|error| ControlError::Unavailable(error.to_string()))?;
         self.own = own;
         self.put_in_force(loaded, by).await
     }
@@ -143,19 +148,27 @@ impl Keeper {
         let changes = changes(&self.in_force, &loaded.documents);
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let (reply, taken) = oneshot::channel();
-        let event = Event::Documents { documents: Box::new(loaded.documents.clone()), by };
+        let event = Event::Documents {
+            documents: Box::new(loaded.documents.clone()),
+            by,
+        };
         let stopping = || ControlError::Unavailable("it is stopping".to_owned());
         self.requests
             .send(Request::Event(Box::new(event), reply))
             .await
             .map_err(|_| stopping())?;
         taken.await.map_err(|_| stopping())?;
-        self.discovery.apply(&loaded.documents, self.directory.as_deref());
+        self.discovery
+            .apply(&loaded.documents, self.directory.as_deref());
         self.in_force = loaded.documents;
         let documents = loaded.index.into_iter().map(|entry| DocumentView {
             kind: entry.kind,
             name: entry.name,
-            source: if entry.file.starts_with(OWN) { "api".to_owned() } else { entry.file },
+            source: if entry.file.starts_with(OWN) {
+                "api".to_owned()
+            } else {
+                entry.file
+            },
             yaml: entry.yaml,
         });
         let view = DocumentsView {
@@ -172,7 +185,10 @@ impl Keeper {
 
     fn refuse(&self, problems: Vec<String>) {
         for problem in &problems {
-            tracing::error!(problem, "Documents are refused; the last good set stays in force");
+            tracing::error!(
+                problem,
+                "Documents are refused; the last good set stays in force"
+            );
         }
         self.view.send_modify(|view| view.refused = problems);
     }
@@ -189,7 +205,9 @@ impl Keeper {
     // --- documents of the API as files
 
     fn read_own(&self) -> Vec<Source> {
-        let Some(kept) = self.kept.as_ref().filter(|path| path.is_dir()) else { return Vec::new() };
+        let Some(kept) = self.kept.as_ref().filter(|path| path.is_dir()) else {
+            return Vec::new();
+        };
         let files = spec::read_directory(kept).unwrap_or_else(|error| {
             tracing::error!(%error, "Documents that came through the API cannot be read");
             Vec::new()
@@ -197,13 +215,18 @@ impl Keeper {
         let own = files.into_iter().filter_map(|file| {
             let stem = Path::new(&file.name).file_stem()?.to_str()?;
             let name = format!("{OWN}{}", stem.replacen('.', "/", 1));
-            Some(Source { name, text: file.text })
+            Some(Source {
+                name,
+                text: file.text,
+            })
         });
         own.collect()
     }
 
     fn keep(&self, own: &[Source]) -> std::io::Result<()> {
-        let Some(kept) = &self.kept else { return Ok(()) };
+        let Some(kept) = &self.kept else {
+            return Ok(());
+        };
         fs_err::create_dir_all(kept)?;
         let file = |source: &Source| {
             let name = source.name.trim_start_matches(OWN).replacen('/', ".", 1);
@@ -214,7 +237,11 @@ impl Keeper {
             fs_err::write(&partial, &source.text)?;
             fs_err::rename(&partial, &path)?;
         }
-        for gone in self.own.iter().filter(|old| own.iter().all(|new| new.name != old.name)) {
+        for gone in self
+            .own
+            .iter()
+            .filter(|old| own.iter().all(|new| new.name != old.name))
+        {
             fs_err::remove_file(file(gone))?;
         }
         Ok(())
@@ -229,7 +256,11 @@ async fn changed(watch: Option<&mut DirectoryWatch>) {
 }
 
 fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
-    spec::load(sources, |overlay| check_overlay(overlay).map_err(|error| error.to_string()))
+    spec::load(sources, checked_overlay)
+}
+
+fn checked_overlay(overlay: &str) -> Result<(), String> {
+    check_overlay(overlay).map_err(|error| error.to_string())
 }
 
 fn own_name(kind: Kind, name: &str) -> String {

@@ -46,10 +46,20 @@ impl Hooks {
 
 async fn carry_out(hook: &Hook, call: &HookCall) -> Result<(), String> {
     let (timeout, done) = match hook {
-        Hook::Exec { argv, timeout } => (timeout, tokio::time::timeout(timeout.duration(), exec(argv, call)).await),
-        Hook::Post { url, headers, timeout } => {
+        Hook::Exec { argv, timeout } => (
+            timeout,
+            tokio::time::timeout(timeout.duration(), exec(argv, call)).await,
+        ),
+        Hook::Post {
+            url,
+            headers,
+            timeout,
+        } => {
             let post = post(url, headers.iter(), call);
-            (timeout, tokio::time::timeout(timeout.duration(), post).await)
+            (
+                timeout,
+                tokio::time::timeout(timeout.duration(), post).await,
+            )
         }
     };
     done.unwrap_or_else(|_| Err(format!("no answer within {timeout}")))
@@ -75,7 +85,11 @@ async fn exec(argv: &[String], call: &HookCall) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("`{program}` ended with {}: {}", output.status, tail(&output.stderr)))
+    Err(format!(
+        "`{program}` ended with {}: {}",
+        output.status,
+        tail(&output.stderr)
+    ))
 }
 
 /// Fills in what a hook may ask for by name.
@@ -97,7 +111,9 @@ async fn post(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())?;
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| error.to_string())?;
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_webpki_roots()
         .https_or_http()
@@ -106,12 +122,17 @@ async fn post(
     let client = Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::ZERO)
         .build(connector);
-    let response = client.request(request).await.map_err(|error| format!("{url}: {error}"))?;
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| format!("{url}: {error}"))?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
     }
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
     let said = body.map(|body| tail(&body.to_bytes())).unwrap_or_default();
     Err(format!("{url} answered {status}: {said}"))
 }
@@ -140,14 +161,29 @@ mod tests {
     #[tokio::test]
     async fn a_program_gets_its_arguments_filled_in_and_fails_with_its_words() {
         for (argv, result) in [
-            (vec!["test", "start i-1 v2 cart", "=", "{action} {instance} {version} {service}"], Ok(())),
             (
-                vec!["sh", "-c", "echo no room for $TIDEGATE_INSTANCE >&2; exit 3"],
+                vec![
+                    "test",
+                    "start i-1 v2 cart",
+                    "=",
+                    "{action} {instance} {version} {service}",
+                ],
+                Ok(()),
+            ),
+            (
+                vec![
+                    "sh",
+                    "-c",
+                    "echo no room for $TIDEGATE_INSTANCE >&2; exit 3",
+                ],
                 Err("`sh` ended with exit status: 3: no room for i-1".to_owned()),
             ),
         ] {
             let argv = argv.into_iter().map(str::to_owned).collect();
-            let hook = Hook::Exec { argv, timeout: Span::secs(60) };
+            let hook = Hook::Exec {
+                argv,
+                timeout: Span::secs(60),
+            };
             assert_eq!(carry_out(&hook, &call()).await, result);
         }
     }
@@ -155,7 +191,13 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_takes_too_long_is_ended() {
         let argv = vec!["sleep".to_owned(), "600".to_owned()];
-        let hook = Hook::Exec { argv, timeout: Span::millis(50) };
-        assert_eq!(carry_out(&hook, &call()).await, Err("no answer within 50ms".to_owned()));
+        let hook = Hook::Exec {
+            argv,
+            timeout: Span::millis(50),
+        };
+        assert_eq!(
+            carry_out(&hook, &call()).await,
+            Err("no answer within 50ms".to_owned())
+        );
     }
 }

@@ -47,7 +47,9 @@ pub(super) fn read(
     let entries = store.read_from(from, limit)?;
     let decoded = entries.into_iter().map(|(seq, bytes)| {
         let entry = serde_json::from_slice(&bytes);
-        entry.map(|entry| (seq, entry)).map_err(|error| JournalError::Entry { seq, error })
+        entry
+            .map(|entry| (seq, entry))
+            .map_err(|error| JournalError::Entry { seq, error })
     });
     decoded.collect()
 }
@@ -61,7 +63,9 @@ pub fn replay(store: &dyn Store) -> Result<(State, u64), JournalError> {
             return Ok((state, last));
         }
         for (seq, entry) in entries {
-            state.apply(&entry).map_err(|source| JournalError::Illegal { seq, source })?;
+            state
+                .apply(&entry)
+                .map_err(|source| JournalError::Illegal { seq, source })?;
             last = seq;
         }
     }

@@ -34,7 +34,7 @@ const BURST_MAX: usize = 512;
 #[derive(Debug)]
 pub(super) enum Request {
     /// A verb.
-    Command(Box<Command>, oneshot::Sender<Result<Answer, Refusal>>),
+    Command(Box<Command>, oneshot::Sender<Judged>),
     /// An event whose sender wants to know that it is taken in.
     Event(Box<Event>, oneshot::Sender<()>),
 }
@@ -53,13 +53,16 @@ pub(super) struct Mailbox {
     pub(super) stop: CancellationToken,
 }
 
+/// How a verb was judged.
+type Judged = Result<Answer, Refusal>;
+
 /// What one burst led to.
 #[derive(Default)]
 struct Outcome {
     records: Vec<Entry>,
     plan: Option<Arc<Plan>>,
     calls: Vec<Effect>,
-    answers: Vec<(oneshot::Sender<Result<Answer, Refusal>>, Result<Answer, Refusal>)>,
+    answers: Vec<(oneshot::Sender<Judged>, Judged)>,
     taken: Vec<oneshot::Sender<()>>,
 }
 
@@ -122,7 +125,8 @@ impl Mailbox {
                 self.hooks.call(hook, call);
             }
         }
-        self.views.send_replace(Arc::new(self.engine.view(clock::now())));
+        self.views
+            .send_replace(Arc::new(self.engine.view(clock::now())));
         for entry in numbered {
             // Nobody may be listening, which is fine.
             let _ = self.entries.send(entry);
@@ -144,11 +148,15 @@ impl Mailbox {
         let encoded = encoded.map_err(|error| error.to_string())?;
         let store = Arc::clone(&self.store);
         let appended = tokio::task::spawn_blocking(move || store.append(&encoded)).await;
-        let last = appended.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let last = appended
+            .map_err(|e| e.to_string())?
+            .map_err(|e| e.to_string())?;
         let first = self.last_seq + 1;
         self.last_seq = last;
         let numbered = (first..).zip(records);
-        Ok(numbered.map(|(seq, entry)| Arc::new(Numbered { seq, entry })).collect())
+        Ok(numbered
+            .map(|(seq, entry)| Arc::new(Numbered { seq, entry }))
+            .collect())
     }
 
     fn publish(&self, plan: &Plan) {

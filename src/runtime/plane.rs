@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::clock;
 use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
 use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError};
 use super::mailbox::{Mailbox, Request};
 use super::tasks::Tasks;
-use super::clock;
 use crate::discovery::Discovery;
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
@@ -56,7 +56,11 @@ impl Plane {
     /// Replays the journal and starts; proxies may be answered as soon as there is a snapshot.
     pub fn start(tasks: &Tasks, options: PlaneOptions) -> Result<Self, JournalError> {
         let (state, last_seq) = journal::replay(&*options.store)?;
-        tracing::info!(entries = last_seq, generation = state.generation.0, "Journal replayed");
+        tracing::info!(
+            entries = last_seq,
+            generation = state.generation.0,
+            "Journal replayed"
+        );
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (change_sender, changes) = mpsc::channel(REQUESTS_MAX);
@@ -127,7 +131,10 @@ impl Plane {
         change: impl FnOnce(oneshot::Sender<Result<Applied, ControlError>>) -> Change,
     ) -> Result<Applied, ControlError> {
         let (reply, answer) = oneshot::channel();
-        self.changes.send(change(reply)).await.map_err(|_| stopping())?;
+        self.changes
+            .send(change(reply))
+            .await
+            .map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 }
@@ -147,7 +154,8 @@ impl Control for Plane {
 
     async fn delete(&self, kind: Kind, name: &str, by: Actor) -> Result<Applied, ControlError> {
         let name = name.to_owned();
-        self.change(|reply| Change::Delete(kind, name, by, reply)).await
+        self.change(|reply| Change::Delete(kind, name, by, reply))
+            .await
     }
 
     fn documents(&self) -> DocumentsView {
@@ -161,8 +169,13 @@ impl Control for Plane {
         ttl: Span,
     ) -> Result<Answer, ControlError> {
         let id = instance.id.clone();
-        let ends = self.discovery.register(&service, instance, ttl).map_err(invalid)?;
-        Ok(Answer { message: format!("{id} of {service} is registered until {ends:.0}") })
+        let ends = self
+            .discovery
+            .register(&service, instance, ttl)
+            .map_err(invalid)?;
+        Ok(Answer {
+            message: format!("{id} of {service} is registered until {ends:.0}"),
+        })
     }
 
     async fn deregister(
@@ -170,8 +183,12 @@ impl Control for Plane {
         service: ServiceName,
         instance: InstanceId,
     ) -> Result<Answer, ControlError> {
-        self.discovery.deregister(&service, &instance).map_err(invalid)?;
-        Ok(Answer { message: format!("{instance} of {service} is no longer registered") })
+        self.discovery
+            .deregister(&service, &instance)
+            .map_err(invalid)?;
+        Ok(Answer {
+            message: format!("{instance} of {service} is no longer registered"),
+        })
     }
 
     fn view(&self) -> watch::Receiver<Arc<View>> {
@@ -185,9 +202,15 @@ impl Control for Plane {
     async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError> {
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || journal::read(&*store, from, limit)).await;
-        let unavailable = |error: &dyn std::fmt::Display| ControlError::Unavailable(error.to_string());
-        let entries = read.map_err(|e| unavailable(&e))?.map_err(|e| unavailable(&e))?;
-        Ok(entries.into_iter().map(|(seq, entry)| Numbered { seq, entry }).collect())
+        let unavailable =
+            |error: &dyn std::fmt::Display| ControlError::Unavailable(error.to_string());
+        let entries = read
+            .map_err(|e| unavailable(&e))?
+            .map_err(|e| unavailable(&e))?;
+        Ok(entries
+            .into_iter()
+            .map(|(seq, entry)| Numbered { seq, entry })
+            .collect())
     }
 }
 
@@ -196,5 +219,8 @@ fn stopping() -> ControlError {
 }
 
 fn invalid(error: crate::discovery::LeaseError) -> ControlError {
-    ControlError::Invalid { what: error.to_string(), hint: String::new() }
+    ControlError::Invalid {
+        what: error.to_string(),
+        hint: String::new(),
+    }
 }

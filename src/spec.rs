@@ -1,0 +1,56 @@
+//! Documents → domain: what users write, read and checked as a whole.
+//!
+//! In goes the text of any number of files; out comes a [`crate::domain::Documents`] that every
+//! other part may trust, or a [`Refusal`] that names everything wrong at once, each with its line
+//! and a hint. A set is taken or refused as a whole, so the last good one stays in force.
+//!
+//! ```text
+//!  Source ─ tree ─▶ nodes with places ─ decode ─▶ raw specs ─ gateway, service … ─▶ set ─▶ Loaded
+//!                                          └── problems, warnings ──────────────────┘
+//! ```
+//!
+//! Knows no Envoy type (overlays are checked by a function that the caller gives), no clock, no
+//! socket; of files only [`read_directory`].
+
+mod context;
+mod decode;
+mod field;
+mod gate;
+mod gateway;
+mod problem;
+mod rollout;
+mod schema;
+mod service;
+mod set;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod words;
+
+pub use problem::{Problem, Refusal, Warning};
+pub use rollout::rollout_document;
+pub use schema::json_schema;
+pub use set::{Entry, Loaded, load, split};
+pub use source::{Source, read_directory};
+
+/// Says whether Envoy would take a partial cluster, given as JSON text, or why not.
+pub type OverlayCheck = fn(&str) -> Result<(), String>;
+
+/// Files in a set.
+pub const FILES_MAX: usize = 1_000;
+
+/// Documents in a set.
+pub const DOCUMENTS_MAX: usize = 5_000;
+
+/// Size of one file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Values in one file, with aliases expanded.
+const NODES_PER_FILE_MAX: usize = 200_000;
+
+/// Values inside values; Envoy's own settings are the deepest.
+const DEPTH_MAX: usize = 32;
+
+/// Problems told of one file; who has more has one at the root of them.
+const PROBLEMS_PER_FILE_MAX: usize = 100;

@@ -1,0 +1,332 @@
+//! Rollout documents: read, and written for who starts a rollout by a command.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::context::Context;
+use super::decode::decode;
+use super::field::{Field, Ignored};
+use super::source::Place;
+use super::tree::Node;
+use super::words::{AmountSchema, AmountText, NameText, SpanText, VersionText};
+use crate::domain::{
+    Amount, Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
+    VersionName,
+};
+
+/// One change of one service from a version to another.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RolloutSpec {
+    /// What is rolled.
+    #[schemars(with = "NameText")]
+    service: Field<ServiceName>,
+    /// The version that it must start from; whatever is stable unless given.
+    #[serde(default)]
+    #[schemars(with = "VersionText")]
+    from: Field<VersionName>,
+    /// The version that it ends on.
+    #[schemars(with = "VersionText")]
+    to: Field<VersionName>,
+    /// How instances are replaced; one by one unless given.
+    #[serde(default)]
+    rolling: Field<RollingSpec>,
+    /// Who starts and stops instances; unless given, Tidegate waits for them to appear.
+    #[serde(default)]
+    replace: Field<ReplaceSpec>,
+    /// The gates that judge it.
+    #[serde(default)]
+    #[schemars(with = "Vec<NameText>")]
+    gates: Field<Vec<Field<GateName>>>,
+    /// How long to watch before it is done; 5m with one old instance held back unless given.
+    #[serde(default)]
+    bake: Field<BakeSpec>,
+    /// Without progress for this long it is stuck, and says so; 10m unless given.
+    #[serde(default)]
+    #[schemars(with = "SpanText")]
+    deadline: Field<Span>,
+    #[serde(default)]
+    #[schemars(skip)]
+    steps: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    waves: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    in_each: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    alias: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    stick_to: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    warm: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    hooks: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    keep_old: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    blue_green: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    approve: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    on_worse: Field<Ignored>,
+    #[serde(default)]
+    #[schemars(skip)]
+    if_unsure: Field<Ignored>,
+}
+
+/// Instance by instance, batch by batch.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RollingSpec {
+    /// So many instances, or such a share, are replaced together; 1 unless given.
+    #[schemars(with = "AmountSchema")]
+    batch: Field<AmountText>,
+    /// So many instances more than desired may run; 1 unless given.
+    #[schemars(with = "AmountSchema")]
+    max_surge: Field<AmountText>,
+    /// So many instances fewer than desired may be ready; 0 unless given.
+    #[schemars(with = "AmountSchema")]
+    max_unavailable: Field<AmountText>,
+    #[schemars(skip)]
+    order: Field<Ignored>,
+    #[schemars(skip)]
+    spread: Field<Ignored>,
+    #[schemars(skip)]
+    then: Field<Ignored>,
+}
+
+/// Who starts and stops instances: either `exec` or `post`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ReplaceSpec {
+    /// A program and its arguments, run without a shell; `{instance}`, `{version}`, `{service}`
+    /// and `{action}` (`start` or `stop`) are filled in.
+    exec: Field<Vec<Field<String>>>,
+    /// A URL that gets the same four fields as a JSON object.
+    post: Field<String>,
+    /// Headers to send along with `post`.
+    headers: Field<BTreeMap<String, String>>,
+    /// The call has failed after this long; 5m unless given.
+    #[schemars(with = "SpanText")]
+    timeout: Field<Span>,
+}
+
+/// The watch before a rollout is done.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct BakeSpec {
+    /// How long; 5m unless given. `0s` leaves it out.
+    #[serde(rename = "for")]
+    #[schemars(with = "SpanText")]
+    span: Field<Span>,
+    /// So many old instances stay until its end, to go back to; 1 unless given.
+    holdback: Field<u32>,
+}
+
+/// Reads the spec of a rollout; `None` once it was told what is missing.
+pub(super) fn read(
+    name: Option<RolloutName>,
+    spec: &Node,
+    at: Place,
+    cx: &Context<'_>,
+) -> Option<Rollout> {
+    let spec: RolloutSpec = decode(spec, cx.sink)?;
+    cx.unsupported(&[
+        ("steps", &spec.steps),
+        ("waves", &spec.waves),
+        ("inEach", &spec.in_each),
+        ("alias", &spec.alias),
+        ("stickTo", &spec.stick_to),
+        ("warm", &spec.warm),
+        ("hooks", &spec.hooks),
+        ("keepOld", &spec.keep_old),
+        ("blueGreen", &spec.blue_green),
+        ("approve", &spec.approve),
+        ("onWorse", &spec.on_worse),
+        ("ifUnsure", &spec.if_unsure),
+    ]);
+    let (service_at, to_at) = (spec.service.at(at), spec.to.at(at));
+    let service = spec.service.required("service", at, cx.sink);
+    if let Some(service) = &service {
+        cx.refer(Kind::Service, service, service_at, None);
+    }
+    let (from, to) = (spec.from.get(), spec.to.required("to", at, cx.sink));
+    if let (Some(from), Some(to)) = (&from, &to)
+        && from == to
+    {
+        cx.sink.problem(
+            to_at,
+            format!("`from` and `to` are the same version, `{to}`"),
+        );
+    }
+    let rolling = rolling(spec.rolling.or(RollingSpec::default()), cx);
+    let replace_at = spec.replace.key().unwrap_or(at);
+    let replace = spec.replace.get().and_then(|r| replace(r, replace_at, cx));
+    let gates = gates(spec.gates, cx);
+    let bake = bake(spec.bake.or(BakeSpec::default()), cx);
+    let deadline = cx.span("deadline", spec.deadline, Span::secs(600));
+    let (name, service, to) = (name?, service?, to?);
+    Some(Rollout {
+        name,
+        service,
+        from,
+        to,
+        rolling,
+        replace,
+        gates,
+        bake,
+        deadline,
+    })
+}
+
+fn rolling(spec: RollingSpec, cx: &Context<'_>) -> Rolling {
+    cx.unsupported(&[
+        ("order", &spec.order),
+        ("spread", &spec.spread),
+        ("then", &spec.then),
+    ]);
+    let (batch_at, surge_at) = (spec.batch.at(Place::START), spec.max_surge.at(Place::START));
+    let unavailable_at = spec.max_unavailable.at(surge_at);
+    let one = AmountText(Amount::Count(1));
+    let batch = spec.batch.or(one);
+    if batch.is_zero() {
+        cx.sink.problem(batch_at, "`batch` must be at least 1");
+    }
+    let max_surge = spec.max_surge.or(one);
+    let max_unavailable = spec.max_unavailable.or(AmountText(Amount::Count(0)));
+    if max_surge.is_zero() && max_unavailable.is_zero() {
+        let hint = "raise one of them to at least 1".to_owned();
+        let message = "with `maxSurge` 0 and `maxUnavailable` 0 no instance could be replaced";
+        cx.sink.hinted(surge_at.max(unavailable_at), message, hint);
+    }
+    Rolling {
+        batch: batch.0,
+        max_surge: max_surge.0,
+        max_unavailable: max_unavailable.0,
+    }
+}
+
+fn replace(spec: ReplaceSpec, at: Place, cx: &Context<'_>) -> Option<Hook> {
+    let timeout = cx.span("timeout", spec.timeout, REPLACE_TIMEOUT);
+    if let (Some(exec), Some(post)) = (spec.exec.key(), spec.post.key()) {
+        cx.sink.problem(
+            exec.max(post),
+            "`replace` has either `exec` or `post`, not both",
+        );
+    }
+    if let Some(key) = spec.headers.key().filter(|_| !spec.post.is_given()) {
+        cx.sink.problem(key, "`headers` go with `post`");
+    }
+    if spec.exec.is_given() {
+        let at = spec.exec.at(at);
+        let argv: Vec<_> = spec
+            .exec
+            .get()?
+            .into_iter()
+            .filter_map(Field::get)
+            .collect();
+        if argv.first().is_none_or(String::is_empty) {
+            cx.sink.problem(at, "`exec` must name a program");
+        }
+        return Some(Hook::Exec { argv, timeout });
+    }
+    if spec.post.is_given() {
+        let at = spec.post.at(at);
+        let url = spec.post.get()?;
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let hint = "write it like `https://ci.example/replace`".to_owned();
+            cx.sink
+                .hinted(at, format!("`{url}` is not an HTTP URL"), hint);
+        }
+        return Some(Hook::Post {
+            url,
+            headers: spec.headers.or(BTreeMap::new()),
+            timeout,
+        });
+    }
+    cx.sink.problem(at, "`replace` needs `exec` or `post`");
+    None
+}
+
+fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> {
+    let at = field.at(Place::START);
+    let mut gates = Vec::new();
+    for field in field.or(Vec::new()) {
+        let place = field.at(at);
+        let Some(gate) = field.get() else { continue };
+        if gate.as_str() != BUILT_IN_GATE {
+            cx.refer(Kind::Gate, &gate, place, None);
+        }
+        gates.push(gate);
+    }
+    if !gates.is_empty() {
+        cx.sink
+            .warn(at, "gates are checked for spelling but not judged yet");
+    }
+    gates
+}
+
+/// Whoever asks for no bake gets no holdback either: nothing would look at the held-back instances.
+fn bake(spec: BakeSpec, cx: &Context<'_>) -> Bake {
+    let holdback_at = spec.holdback.at(Place::START);
+    let span = spec.span.or(Span::secs(300));
+    let holdback = spec.holdback.or(u32::from(!span.is_zero()));
+    if span.is_zero() && holdback > 0 {
+        let hint = "give `for` a length, or leave `holdback` out".to_owned();
+        cx.sink
+            .hinted(holdback_at, "`holdback` has no effect without a bake", hint);
+    }
+    Bake { span, holdback }
+}
+
+/// The document that starts such a rollout. What is not given stays out of it, so that the
+/// defaults hold.
+pub fn rollout_document(
+    name: &RolloutName,
+    service: &ServiceName,
+    from: Option<&VersionName>,
+    to: &VersionName,
+    rolling: Option<&Rolling>,
+) -> String {
+    let mut text = format!("kind: Rollout\nname: \"{name}\"\nspec:\n  service: \"{service}\"\n");
+    // Quoted, because other readers of YAML take a version such as 1.10 for a number. Names have no
+    // character that would need an escape. Writing to a string cannot fail.
+    if let Some(from) = from {
+        let _ = writeln!(text, "  from: \"{from}\"");
+    }
+    let _ = writeln!(text, "  to: \"{to}\"");
+    if let Some(Rolling {
+        batch,
+        max_surge,
+        max_unavailable,
+    }) = rolling
+    {
+        let _ = writeln!(
+            text,
+            "  rolling:\n    batch: {batch}\n    maxSurge: {max_surge}"
+        );
+        let _ = writeln!(text, "    maxUnavailable: {max_unavailable}");
+    }
+    text
+}
+
+/// The gate that exists without a document.
+pub(super) const BUILT_IN_GATE: &str = "no-worse";
+
+/// How long starting or stopping an instance may take unless said otherwise.
+const REPLACE_TIMEOUT: Span = Span::secs(300);

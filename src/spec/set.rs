@@ -1,0 +1,318 @@
+//! The set of all documents: each read, then checked against the others.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::context::{Context, Reference};
+use super::decode::decode;
+use super::field::{Field, Ignored};
+use super::problem::{Problem, Refusal, Sink, Warning, did_you_mean, suggestion};
+use super::source::{Place, Source};
+use super::tree::{self, Tree};
+use super::{
+    DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, OverlayCheck, gate, gateway, rollout, service,
+};
+use crate::domain::{Documents, Gateway, Kind, Protocol, Service, ServiceName};
+
+/// A set of documents that is good as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it says.
+    pub documents: Documents,
+    /// What its author should know.
+    pub warnings: Vec<Warning>,
+    /// Where each document stands, in the order of the sources.
+    pub index: Vec<Entry>,
+}
+
+/// Where a document stands and what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The name of its source.
+    pub file: String,
+    /// The line of its first key, from 1.
+    pub line: usize,
+    /// Its text as written, without `---`.
+    pub yaml: String,
+}
+
+/// Takes a text apart into its documents. Each is checked alone, none against the others.
+pub fn split(source: &Source, check_overlay: OverlayCheck) -> Result<Vec<Entry>, Refusal> {
+    let sinks = [Sink::new(&source.name)];
+    let mut set = Set::default();
+    for tree in tree::parse(&source.text, &sinks[0]) {
+        set.add(&tree, 0, &sinks, check_overlay);
+    }
+    let [sink] = sinks;
+    match sink.into_parts() {
+        (problems, _) if problems.is_empty() => Ok(set.index),
+        (problems, _) => Err(Refusal::new(problems, std::slice::from_ref(source))),
+    }
+}
+
+/// Reads all documents of all sources, and takes or refuses them as a whole.
+pub fn load(sources: &[Source], check_overlay: OverlayCheck) -> Result<Loaded, Refusal> {
+    let sinks: Vec<_> = sources
+        .iter()
+        .map(|source| Sink::new(&source.name))
+        .collect();
+    let mut set = Set::default();
+    for (file, (source, sink)) in sources.iter().zip(&sinks).enumerate() {
+        if file >= FILES_MAX {
+            sink.problem(Place::START, format!("a set has at most {FILES_MAX} files"));
+            break;
+        }
+        if source.text.len() > FILE_BYTES_MAX {
+            let message = format!("a file may have at most {FILE_BYTES_MAX} bytes");
+            sink.hinted(Place::START, message, "split it".to_owned());
+            continue;
+        }
+        for tree in tree::parse(&source.text, sink) {
+            set.add(&tree, file, &sinks, check_overlay);
+        }
+    }
+    set.check_references(&sinks);
+    set.check_listeners(&sinks);
+    set.check_ports(&sinks);
+    let (mut problems, mut warnings) = (Vec::<Problem>::new(), Vec::new());
+    for (of_problems, of_warnings) in sinks.into_iter().map(Sink::into_parts) {
+        problems.extend(of_problems);
+        warnings.extend(of_warnings);
+    }
+    if problems.is_empty() {
+        Ok(Loaded {
+            documents: set.documents,
+            warnings,
+            index: set.index,
+        })
+    } else {
+        Err(Refusal::new(problems, sources))
+    }
+}
+
+/// What every document has; the spec is read by its kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    kind: Field<String>,
+    name: Field<String>,
+    spec: Field<Ignored>,
+}
+
+#[derive(Default)]
+struct Set {
+    documents: Documents,
+    index: Vec<Entry>,
+    /// Where each name was given, even if the rest of its document is wrong: what refers to it
+    /// is not wrong for that.
+    declared: BTreeMap<(Kind, String), (usize, Place)>,
+    links: Vec<Link>,
+}
+
+/// What one document refers to.
+struct Link {
+    file: usize,
+    /// The kind of the document that refers.
+    kind: Kind,
+    references: Vec<Reference>,
+}
+
+impl Set {
+    fn add(&mut self, tree: &Tree<'_>, file: usize, sinks: &[Sink], check_overlay: OverlayCheck) {
+        let sink = &sinks[file];
+        let root = tree.root.place;
+        let Some(header) = decode::<Header>(&tree.root, sink) else {
+            return;
+        };
+        let (kind_at, name_at) = (header.kind.at(root), header.name.at(root));
+        let kind = header.kind.required("kind", root, sink);
+        let name = header.name.required("name", root, sink);
+        let has_spec = header.spec.required("spec", root, sink).is_some();
+        let Some(kind) = kind.and_then(|kind| known_kind(&kind, kind_at, sink)) else {
+            return;
+        };
+        if self.index.len() == DOCUMENTS_MAX {
+            let message = format!("a set has at most {DOCUMENTS_MAX} documents");
+            sink.problem(root, message);
+            return;
+        }
+        if let Some(name) = &name {
+            self.declare(kind, name, file, name_at, sinks);
+        }
+        self.index.push(Entry {
+            kind,
+            name: name.clone().unwrap_or_default(),
+            file: sink.file().to_owned(),
+            line: root.line,
+            yaml: tree.text.to_owned(),
+        });
+        let cx = Context::new(sink, check_overlay);
+        if let Some((key, spec)) = tree.root.get("spec").filter(|_| has_spec) {
+            self.read(kind, name.as_deref(), name_at, spec, key.place, &cx);
+        }
+        self.links.push(Link {
+            file,
+            kind,
+            references: cx.into_references(),
+        });
+    }
+
+    fn declare(&mut self, kind: Kind, name: &str, file: usize, place: Place, sinks: &[Sink]) {
+        let key = (kind, name.to_owned());
+        if let Some((first_file, first)) = self.declared.get(&key) {
+            let message = format!(
+                "{kind} `{name}` is declared twice, first in {}:{}:{}",
+                sinks[*first_file].file(),
+                first.line,
+                first.column
+            );
+            sinks[file].hinted(place, message, "rename or delete one of them".to_owned());
+        } else {
+            self.declared.insert(key, (file, place));
+        }
+    }
+
+    fn read(
+        &mut self,
+        kind: Kind,
+        name: Option<&str>,
+        name_at: Place,
+        spec: &tree::Node,
+        at: Place,
+        cx: &Context<'_>,
+    ) {
+        let documents = &mut self.documents;
+        // A missing name has been told; an illegal one is told here.
+        macro_rules! read {
+            ($module:ident, $map:ident) => {{
+                let name = name.and_then(|name| cx.parse(name, name_at));
+                if let Some(document) = $module::read(name, spec, at, cx) {
+                    documents.$map.insert(document.name.clone(), document);
+                }
+            }};
+        }
+        match kind {
+            Kind::Gate => read!(gate, gates),
+            Kind::Gateway => read!(gateway, gateways),
+            Kind::Rollout => read!(rollout, rollouts),
+            Kind::Service => read!(service, services),
+        }
+    }
+
+    /// Whatever is named must be declared.
+    fn check_references(&self, sinks: &[Sink]) {
+        for Link {
+            file, references, ..
+        } in &self.links
+        {
+            for reference in references {
+                let Reference {
+                    kind, name, place, ..
+                } = reference;
+                if self.declared.contains_key(&(*kind, name.clone())) {
+                    continue;
+                }
+                let known = self.declared.keys().filter(|(of, _)| of == kind);
+                let hint = did_you_mean(name, known.map(|(_, name)| name.as_str()))
+                    .unwrap_or_else(|| format!("declare it with `kind: {kind}`, `name: {name}`"));
+                sinks[*file].hinted(*place, format!("there is no {kind} `{name}`"), hint);
+            }
+        }
+    }
+
+    /// Gateways for the same proxies may not want the same port.
+    fn check_ports(&self, sinks: &[Sink]) {
+        let gateways: Vec<_> = self.documents.gateways.values().collect();
+        for (i, gateway) in gateways.iter().enumerate() {
+            let earlier = gateways[..i]
+                .iter()
+                .filter(|other| other.proxies == gateway.proxies);
+            for other in earlier {
+                let Some(port) = clashing_port(gateway, other) else {
+                    continue;
+                };
+                let Some((file, place)) = self
+                    .declared
+                    .get(&(Kind::Gateway, gateway.name.to_string()))
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "gateways `{}` and `{}` select the same proxies and both use port {port}",
+                    other.name, gateway.name
+                );
+                sinks[*file].problem(*place, message);
+            }
+        }
+    }
+
+    /// A listener is an HTTP listener or a TCP one, which sends all its bytes to one service.
+    fn check_listeners(&self, sinks: &[Sink]) {
+        for Link {
+            file, references, ..
+        } in self.links.iter().filter(|l| l.kind == Kind::Gateway)
+        {
+            let mut listeners = BTreeMap::<usize, Vec<(&Reference, bool)>>::new();
+            for reference in references {
+                let Some(listener) = reference.listener else {
+                    continue;
+                };
+                let service: Option<ServiceName> = reference.name.parse().ok();
+                let service = service.and_then(|name| self.documents.services.get(&name));
+                let Some(Service { protocol, .. }) = service else {
+                    continue;
+                };
+                let route = (reference, *protocol == Protocol::Tcp);
+                listeners.entry(listener).or_default().push(route);
+            }
+            for routes in listeners.values() {
+                let (first, first_is_tcp) = routes[0];
+                for (route, is_tcp) in &routes[1..] {
+                    let message = match (first_is_tcp, is_tcp) {
+                        (false, false) => continue,
+                        (true, true) => format!(
+                            "bytes for `{}` and `{}` cannot be told apart on one listener",
+                            first.name, route.name
+                        ),
+                        _ => format!(
+                            "`{}` and `{}` share a listener, but only one of them speaks `tcp`",
+                            first.name, route.name
+                        ),
+                    };
+                    let hint = "give the TCP service a listener of its own".to_owned();
+                    sinks[*file].hinted(route.place, message, hint);
+                }
+            }
+        }
+    }
+}
+
+fn clashing_port(gateway: &Gateway, other: &Gateway) -> Option<u16> {
+    let mut listeners = gateway.listeners.iter();
+    listeners
+        .find(|one| other.listeners.iter().any(|l| gateway::clash(one, l)))
+        .map(|listener| listener.port)
+}
+
+fn known_kind(word: &str, at: Place, sink: &Sink) -> Option<Kind> {
+    let kinds = [Kind::Gate, Kind::Gateway, Kind::Rollout, Kind::Service];
+    let kind = kinds.into_iter().find(|kind| kind.to_string() == word);
+    if kind.is_none() {
+        let names = kinds.map(|kind| kind.to_string());
+        let message = match word {
+            "Policy" => format!("not supported yet: kind `{word}`"),
+            _ => format!("unknown kind `{word}`"),
+        };
+        sink.hinted(
+            at,
+            message,
+            suggestion(word, names.iter().map(String::as_str)),
+        );
+    }
+    kind
+}

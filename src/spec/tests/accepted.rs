@@ -1,0 +1,320 @@
+//! Good documents: what they become, with which defaults.
+
+use std::path::Path;
+
+use super::*;
+use crate::domain::{
+    Amount, Bake, Check, Drain, Hook, InstanceSource, Kind, LostProxies, OnUnsure, OnWorse, Probe,
+    Protocol, Rolling, Rollout, Service, Share, Span, ThenDo, VersionLabel,
+};
+
+const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
+
+#[track_caller]
+fn good(text: &str) -> Loaded {
+    load_text(text).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+#[track_caller]
+fn rollout(spec: &str) -> Rollout {
+    let loaded = good(&format!("{CART}kind: Rollout\nname: r\nspec: {spec}\n"));
+    loaded.documents.rollouts.into_values().next().unwrap()
+}
+
+#[track_caller]
+fn service(spec: &str) -> Service {
+    let loaded = good(&format!("kind: Service\nname: cart\nspec: {spec}\n"));
+    loaded.documents.services.into_values().next().unwrap()
+}
+
+#[test]
+fn a_rollout_with_nothing_set_is_safe() {
+    assert_eq!(
+        rollout("{ service: cart, to: v2 }"),
+        Rollout {
+            name: "r".parse().unwrap(),
+            service: "cart".parse().unwrap(),
+            from: None,
+            to: "v2".parse().unwrap(),
+            rolling: Rolling {
+                batch: Amount::Count(1),
+                max_surge: Amount::Count(1),
+                max_unavailable: Amount::Count(0),
+            },
+            replace: None,
+            gates: Vec::new(),
+            bake: Bake {
+                span: Span::secs(300),
+                holdback: 1
+            },
+            deadline: Span::secs(600),
+        }
+    );
+}
+
+#[test]
+fn a_service_with_nothing_set_is_safe() {
+    let got = service("{ instances: { from: api } }");
+    assert_eq!(got.source, InstanceSource::Api);
+    assert_eq!(got.version_label, VersionLabel("version".to_owned()));
+    assert_eq!(
+        (got.protocol, &got.health.probe),
+        (Protocol::Http1, &Probe::Tcp)
+    );
+    assert_eq!(
+        (got.health.interval, got.health.timeout),
+        (Span::secs(2), Span::secs(1))
+    );
+    assert_eq!(
+        (got.health.healthy_after, got.health.unhealthy_after),
+        (2, 3)
+    );
+    assert_eq!(
+        (got.min_ready, got.warm_up, got.capacity),
+        (Span::secs(5), Span::ZERO, None)
+    );
+    let lost_proxies = LostProxies {
+        wait: Span::secs(60),
+        then: ThenDo::Pause,
+    };
+    assert_eq!(
+        got.drain,
+        Drain {
+            at_most: Span::secs(300),
+            lost_proxies
+        }
+    );
+    assert_eq!(got.overlay, None);
+}
+
+#[test]
+fn a_gate_with_nothing_set_is_strict() {
+    let loaded = good("kind: Gate\nname: g\nspec: { checks: [errors: {}, latency: {}] }\n");
+    let gate = loaded.documents.gates.values().next().unwrap();
+    assert_eq!(
+        gate.checks,
+        [
+            Check::Errors {
+                no_worse_than: 1.0,
+                min_effect: Share::per_million(1_000)
+            },
+            Check::Latency {
+                quantiles: vec![0.5, 0.9, 0.99],
+                no_worse_than: 1.1
+            },
+        ]
+    );
+    assert_eq!(
+        (gate.false_alarm.to_string(), gate.prove_within),
+        ("1%".into(), Span::secs(600))
+    );
+    assert_eq!(
+        (gate.on_worse, gate.if_unsure),
+        (OnWorse::Rollback, OnUnsure::Pause)
+    );
+}
+
+#[test]
+fn what_is_written_holds() {
+    let got = rollout(
+        "{ service: cart, from: 1.9, to: 1.10, bake: { for: 0s }, deadline: 1h,
+           rolling: { batch: 5%, maxSurge: 0, maxUnavailable: 10% },
+           replace: { exec: [./deploy.sh, '{instance}'], timeout: 90s } }",
+    );
+    // A version is a text, whatever it looks like.
+    assert_eq!(
+        (got.from.unwrap().as_str(), got.to.as_str()),
+        ("1.9", "1.10")
+    );
+    assert_eq!(
+        got.bake,
+        Bake {
+            span: Span::ZERO,
+            holdback: 0
+        }
+    );
+    assert_eq!(
+        got.rolling.batch,
+        Amount::Percent(Share::per_million(50_000))
+    );
+    let argv = vec!["./deploy.sh".to_owned(), "{instance}".to_owned()];
+    assert_eq!(
+        got.replace,
+        Some(Hook::Exec {
+            argv,
+            timeout: Span::secs(90)
+        })
+    );
+
+    let got = service(
+        "{ instances: { from: file, file: cart.json, match: { tier: 1 }, version: label.build },
+           protocol: grpc, health: { grpc: '', interval: 5s }, capacity: 60rps,
+           drain: { until: idle, lostProxies: { then: ignore } },
+           envoy: { cluster: { connect_timeout: 1s, a: [1, -2, 0.5, 'yes', true, ~, '7'] } } }",
+    );
+    assert_eq!(
+        got.source,
+        InstanceSource::File {
+            path: "cart.json".to_owned()
+        }
+    );
+    assert_eq!(got.matches, [("tier".to_owned(), "1".to_owned())].into());
+    assert_eq!(got.version_label.0, "build");
+    assert_eq!(
+        got.health.probe,
+        Probe::Grpc {
+            service: String::new()
+        }
+    );
+    assert_eq!(got.drain.lost_proxies.then, ThenDo::Ignore);
+    assert_eq!(
+        got.overlay.unwrap().cluster,
+        r#"{"connect_timeout":"1s","a":[1,-2,0.5,"yes",true,null,"7"]}"#
+    );
+}
+
+#[test]
+fn gates_are_accepted_with_a_warning() {
+    let loaded = good(&format!(
+        "{CART}kind: Rollout\nname: r\nspec: {{ service: cart, to: v2, gates: [no-worse] }}\n"
+    ));
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["a.yaml:7:39: warning: gates are checked for spelling but not judged yet"]
+    );
+}
+
+#[test]
+fn the_index_knows_each_document_as_it_was_written() {
+    let text = "# all\n---\n# cart\nkind: Service\nname: cart\nspec: &s { instances: { from: api } }\n# end\n---\n---\nkind: Service\nname: größe-2\n";
+    assert!(load_text(text).is_err());
+    let loaded = good(&text.replace(
+        "name: größe-2\n",
+        "# größe\nname: b\nspec: { instances: { from: api } }\n...\n",
+    ));
+    let entry = |name: &str, line, yaml: &str| Entry {
+        kind: Kind::Service,
+        name: name.to_owned(),
+        file: "a.yaml".to_owned(),
+        line,
+        yaml: yaml.to_owned(),
+    };
+    assert_eq!(
+        loaded.index,
+        [
+            entry(
+                "cart",
+                4,
+                "# cart\nkind: Service\nname: cart\nspec: &s { instances: { from: api } }\n# end"
+            ),
+            entry(
+                "b",
+                10,
+                "kind: Service\n# größe\nname: b\nspec: { instances: { from: api } }"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn aliases_are_followed() {
+    let loaded = good(
+        "kind: Rollout\nname: r\nspec: { service: cart, to: &v v2, bake: { for: &t 7m }, deadline: *t }\n---\nkind: Service\nname: cart\nspec: { instances: { from: api } }\n",
+    );
+    let rollout = loaded.documents.rollouts.values().next().unwrap();
+    assert_eq!(rollout.deadline, Span::secs(420));
+}
+
+#[test]
+fn a_written_rollout_reads_back() {
+    let (name, service) = ("cart-42".parse().unwrap(), "cart".parse().unwrap());
+    let (from, to) = ("1.9".parse().unwrap(), "1.10".parse().unwrap());
+    let share = Amount::Percent(Share::per_million(1_000));
+    let rolling = Rolling {
+        batch: share,
+        max_surge: Amount::Count(2),
+        max_unavailable: Amount::Count(1),
+    };
+    let text = rollout_document(&name, &service, Some(&from), &to, Some(&rolling));
+    let loaded = good(&format!("{CART}{text}"));
+    let got = &loaded.documents.rollouts[&name];
+    assert_eq!(
+        (&got.service, &got.from, &got.to),
+        (&service, &Some(from), &to)
+    );
+    assert_eq!(got.rolling, rolling);
+
+    let short = rollout_document(&name, &service, None, &to, None);
+    assert_eq!(
+        short,
+        "kind: Rollout\nname: \"cart-42\"\nspec:\n  service: \"cart\"\n  to: \"1.10\"\n"
+    );
+}
+
+#[test]
+fn no_documents_are_a_good_set() {
+    assert!(good("").index.is_empty());
+    assert!(load(&[], overlay).is_ok());
+}
+
+#[test]
+fn the_examples_load() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/mesh");
+    let sources = read_directory(&directory).unwrap();
+    let loaded = load(&sources, overlay).unwrap_or_else(|refusal| panic!("{refusal}"));
+    let files: Vec<_> = loaded
+        .index
+        .iter()
+        .map(|entry| entry.file.as_str())
+        .collect();
+    assert_eq!(
+        files,
+        ["gate.yaml", "gateway.yaml", "rollout.yaml", "service.yaml"]
+    );
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn directories_give_their_visible_yaml_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["b.yml", "a.yaml", ".hidden.yaml", "notes.txt"] {
+        fs_err::write(directory.path().join(name), name).unwrap();
+    }
+    fs_err::create_dir(directory.path().join("c.yaml")).unwrap();
+    fs_err::write(
+        directory.path().join("large.yaml"),
+        vec![b'#'; FILE_BYTES_MAX + 9],
+    )
+    .unwrap();
+    let sources = read_directory(directory.path()).unwrap();
+    let names: Vec<_> = sources.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["a.yaml", "b.yml", "large.yaml"]);
+    assert_eq!(sources[2].text.len(), FILE_BYTES_MAX + 1);
+
+    fs_err::write(directory.path().join("d.yaml"), [0xff]).unwrap();
+    let error = read_directory(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("d.yaml` is not UTF-8"), "{error}");
+}
+
+#[test]
+fn the_schema_knows_what_is_supported() {
+    let schema = json_schema();
+    assert_eq!(schema["oneOf"].as_array().map(Vec::len), Some(4));
+    let rollout = &schema["$defs"]["RolloutSpec"];
+    assert_eq!(rollout["required"], serde_json::json!(["service", "to"]));
+    assert_eq!(rollout["additionalProperties"], false);
+    let fields: Vec<_> = rollout["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(
+        fields,
+        [
+            "service", "from", "to", "rolling", "replace", "gates", "bake", "deadline"
+        ]
+    );
+    // Each field says what it is for.
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        for (field, schema) in definition["properties"].as_object().into_iter().flatten() {
+            assert!(schema["description"].is_string(), "{name}.{field}");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Each class of mistake and what is said of it, as one line each.
+
+use super::*;
+
+const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let got = match load_text(text) {
+        Ok(_) => Vec::new(),
+        Err(refusal) => refusal.to_string().lines().map(str::to_owned).collect(),
+    };
+    assert_eq!(got, expected, "\n{text}");
+}
+
+/// The spec of a rollout of `cart`; its lines count from 8.
+#[track_caller]
+fn check_rollout(spec: &str, expected: &[&str]) {
+    check(
+        &format!("{CART}kind: Rollout\nname: r\nspec:\n{spec}"),
+        expected,
+    );
+}
+
+/// The spec of a service; its lines count from 5.
+#[track_caller]
+fn check_service(spec: &str, expected: &[&str]) {
+    let head = "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n";
+    check(&format!("{head}{spec}"), expected);
+}
+
+/// The listeners of a gateway before the service `cart` and a TCP service `db`.
+#[track_caller]
+fn check_listeners(listeners: &str, expected: &[&str]) {
+    let db = "kind: Service\nname: db\nspec: { protocol: tcp, instances: { from: api } }\n---\n";
+    let head = "kind: Gateway\nname: g\nspec:\n  proxies: { cluster: web }\n  listeners:\n";
+    check(&format!("{CART}{db}{head}{listeners}"), expected);
+}
+
+#[test]
+fn broken_yaml_spoils_its_document_only() {
+    check(
+        "kind: Rollout\nspec: { to: v2\n---\nkind: Gate\nname: g\n",
+        &[
+            "a.yaml:2:7: this is not YAML: unclosed bracket '{'",
+            "a.yaml:4:1: missing field `spec`",
+        ],
+    );
+    check(
+        "a: &x [*x]\n",
+        &["a.yaml:1:8: an alias may not stand inside of what it names"],
+    );
+    check(
+        "a: !foo 1\n",
+        &["a.yaml:1:9: not supported: the tag `!foo`"],
+    );
+    check("? [a]\n: 1\n", &["a.yaml:1:3: a key must be a text"]);
+}
+
+#[test]
+fn documents_have_a_kind_a_name_and_a_spec() {
+    check(
+        "kind: Rollut\nname: r\nspec: {}\n---\nkind: Policy\nname: p\nspec: { a: 1 }\n---\n- 1\n---\nnaem: x\n",
+        &[
+            "a.yaml:1:7: unknown kind `Rollut` (hint: did you mean `Rollout`?)",
+            "a.yaml:5:7: not supported yet: kind `Policy` (hint: it may be `Gate`, `Gateway`, `Rollout`, `Service`)",
+            "a.yaml:9:1: expected a mapping, found a list",
+            "a.yaml:11:1: unknown field `naem` (hint: did you mean `name`?)",
+            "a.yaml:11:1: missing field `kind`",
+            "a.yaml:11:1: missing field `name`",
+            "a.yaml:11:1: missing field `spec`",
+        ],
+    );
+    check(
+        "kind: Service\nname: ''\nspec: { instances: { from: api } }\n",
+        &["a.yaml:2:7: a service name may not be empty"],
+    );
+    check(
+        "kind: Service\nname: a/b\nspec:\n  capacity: 5\n  instances: { from: api }\n",
+        &[
+            "a.yaml:2:7: a service name may not contain '/'; use letters, digits and `-._`",
+            "a.yaml:4:13: `5` is not a rate per instance; write it like `60rps`",
+        ],
+    );
+}
+
+#[test]
+fn every_field_is_told_at_once() {
+    check_rollout(
+        "  service: cart\n  to:\n  rolling: { max_surge: 1, batch: x, wings: 2 }\n  bake: { for: 5 }\n  deadline: [1]\n  deadline: 5m\n",
+        &[
+            "a.yaml:9:5: expected a text, found nothing",
+            "a.yaml:10:14: unknown field `max_surge` (hint: did you mean `maxSurge`?)",
+            "a.yaml:10:35: `x` is neither a number nor a share; write it like `2` or `10%`",
+            "a.yaml:10:38: unknown field `wings` (hint: `tidegate schema` prints what may stand here)",
+            "a.yaml:11:16: `5` is not a duration; write it like `30s`, `5m`, `1h30m` or `250ms`",
+            "a.yaml:12:13: expected a text, found a list",
+            "a.yaml:13:3: `deadline` is given twice, first in line 12",
+        ],
+    );
+}
+
+#[test]
+fn rollouts_make_sense() {
+    check_rollout(
+        "  service: crat\n  from: v1\n  to: v1\n  rolling: { batch: 0, maxSurge: 0 }\n  gates: [no-worse, slow]\n",
+        &[
+            "a.yaml:8:12: there is no Service `crat` (hint: did you mean `cart`?)",
+            "a.yaml:10:7: `from` and `to` are the same version, `v1`",
+            "a.yaml:11:21: `batch` must be at least 1",
+            "a.yaml:11:34: with `maxSurge` 0 and `maxUnavailable` 0 no instance could be replaced (hint: raise one of them to at least 1)",
+            "a.yaml:12:21: there is no Gate `slow` (hint: declare it with `kind: Gate`, `name: slow`)",
+        ],
+    );
+    check_rollout(
+        "  replace: { exec: [], post: ftp://x, headers: { a: b } }\n  bake: { for: 0s, holdback: 2 }\n  deadline: 0s\n",
+        &[
+            "a.yaml:7:1: missing field `service`",
+            "a.yaml:7:1: missing field `to`",
+            "a.yaml:8:20: `exec` must name a program",
+            "a.yaml:8:24: `replace` has either `exec` or `post`, not both",
+            "a.yaml:9:30: `holdback` has no effect without a bake (hint: give `for` a length, or leave `holdback` out)",
+            "a.yaml:10:13: `deadline` must be longer than no time",
+        ],
+    );
+    check_rollout(
+        "  service: cart\n  to: v2\n  replace: { headers: { a: b } }\n",
+        &[
+            "a.yaml:10:3: `replace` needs `exec` or `post`",
+            "a.yaml:10:14: `headers` go with `post`",
+        ],
+    );
+    check_rollout(
+        "  service: cart\n  to: v2\n  replace: { post: ftp://x }\n",
+        &[
+            "a.yaml:10:20: `ftp://x` is not an HTTP URL (hint: write it like `https://ci.example/replace`)",
+        ],
+    );
+}
+
+#[test]
+fn services_make_sense() {
+    check_service(
+        "  protocol: htp2\n  health: { http: healthz, grpc: x, interval: 0s, healthyAfter: 0 }\n  envoy: { cluster: { bad: 1 } }\n",
+        &[
+            "a.yaml:5:13: unknown value `htp2` (hint: did you mean `http2`?)",
+            "a.yaml:6:19: the path `healthz` must begin with `/` (hint: write `/healthz`)",
+            "a.yaml:6:28: a health check has one probe: `http`, `tcp` or `grpc`",
+            "a.yaml:6:47: `interval` must be longer than no time",
+            "a.yaml:6:65: `healthyAfter` must be at least 1",
+            "a.yaml:7:12: Envoy would not take this cluster: no field `bad` (hint: its fields are those of `envoy.config.cluster.v3.Cluster`)",
+        ],
+    );
+    check_service(
+        "  capacity: auto\n  health: { tcp: false }\n  envoy: { cluster: [1], listener: {} }\n",
+        &[
+            "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
+            "a.yaml:6:18: `tcp` can only be `true`: health is always checked (hint: leave it out, or give `http` or `grpc`)",
+            "a.yaml:7:12: `cluster` must be a mapping",
+            "a.yaml:7:26: not supported yet: `listener` (hint: remove it; it would have no effect)",
+        ],
+    );
+    for (instances, message) in [
+        (
+            "from: consul",
+            "3:28: not supported yet: instances from `consul` (hint: use `from: api` or `from: file`)",
+        ),
+        (
+            "from: files",
+            "3:28: unknown value `files` (hint: did you mean `file`?)",
+        ),
+        (
+            "from: nomad",
+            "3:28: unknown value `nomad` (hint: it may be `api`, `file`)",
+        ),
+        ("from: file", "3:9: missing field `file`"),
+        (
+            "from: api, file: x",
+            "3:33: `file` goes with `from: file` (hint: write `from: file`)",
+        ),
+        (
+            "from: api, version: build",
+            "3:42: `build` does not say which label names the version (hint: write `tag.version`)",
+        ),
+    ] {
+        let text = format!("kind: Service\nname: cart\nspec: {{ instances: {{ {instances} }} }}\n");
+        check(&text, &[&format!("a.yaml:{message}")]);
+    }
+}
+
+#[test]
+fn gates_make_sense() {
+    check(
+        "kind: Gate\nname: g\nspec:\n  compare: old to new\n  falseAlarm: 0%\n  onWorse: explode\n  checks:\n    - errors: { noWorseThan: 0.5x }\n      latency: { at: [p100, p50] }\n    - {}\n    - slo: { availability: 99% }\n",
+        &[
+            "a.yaml:4:12: unknown value `old to new` (hint: it may be `new to stable`)",
+            "a.yaml:5:15: `falseAlarm` must be more than 0% and less than 100%",
+            "a.yaml:6:12: unknown value `explode` (hint: it may be `pause`, `report`, `rollback`)",
+            "a.yaml:8:30: `0.5x` is not a ratio of at least 1; write it like `1x` or `1.1x`",
+            "a.yaml:9:7: a check has either `errors` or `latency` (hint: give each an item of its own, beginning with `- `)",
+            "a.yaml:9:23: `p100` is not a quantile; write it like `p50` or `p99.9`",
+            "a.yaml:10:7: a check needs `errors` or `latency`",
+            "a.yaml:11:7: not supported yet: `slo` (hint: remove it; it would have no effect)",
+        ],
+    );
+}
+
+#[test]
+fn gateways_make_sense() {
+    check(
+        "kind: Gateway\nname: g\nspec:\n  proxies: {}\n",
+        &[
+            "a.yaml:3:1: the gateway serves nothing (hint: give `listeners`, or `services` for proxies with listeners of their own)",
+            "a.yaml:4:3: `proxies` selects nothing in particular (hint: give `cluster`, `metadata`, `region` or `zone`)",
+        ],
+    );
+    check_listeners(
+        "    - { port: 80000, address: localhost, routes: [] }\n    - port: 80\n      routes:\n        - { hosts: [http://x], prefix: cart, service: cart }\n        - cart\n    - { port: 80, address: 10.0.0.1, routes: [{ service: car }] }\n",
+        &[
+            "a.yaml:14:15: expected a whole number from 0 to 65535, found `80000`",
+            "a.yaml:14:31: `localhost` is not an IP address (hint: for any, leave it out)",
+            "a.yaml:14:42: a listener needs at least one route",
+            "a.yaml:17:21: `http://x` is not a host name (hint: write a name as in the `Host` header, or `*` for any)",
+            "a.yaml:17:40: the prefix `cart` must begin with `/` (hint: write `/cart`)",
+            "a.yaml:18:11: expected a mapping, found `cart`",
+            "a.yaml:19:9: port 80 is used twice, first by the listener in line 15",
+            "a.yaml:19:58: there is no Service `car` (hint: did you mean `cart`?)",
+        ],
+    );
+    check_listeners(
+        "    - { port: 1, routes: [{ service: cart }, { service: db }] }\n    - { port: 2, routes: [{ service: db }, { service: db }] }\n    - { port: 3, routes: [{ service: cart }, { prefix: /a, service: cart }] }\n",
+        &[
+            "a.yaml:14:57: `cart` and `db` share a listener, but only one of them speaks `tcp` (hint: give the TCP service a listener of its own)",
+            "a.yaml:15:55: bytes for `db` and `db` cannot be told apart on one listener (hint: give the TCP service a listener of its own)",
+        ],
+    );
+    let gateway = |name: &str, port: u16| {
+        let listener = format!("{{ port: {port}, routes: [{{ service: cart }}] }}");
+        format!(
+            "kind: Gateway\nname: {name}\nspec: {{ proxies: {{ zone: a }}, listeners: [{listener}] }}\n---\n"
+        )
+    };
+    check(
+        &format!(
+            "{CART}{}{}{}",
+            gateway("a", 1),
+            gateway("b", 2),
+            gateway("c", 1)
+        ),
+        &["a.yaml:14:7: gateways `a` and `c` select the same proxies and both use port 1"],
+    );
+}
+
+#[test]
+fn names_are_unique_across_files() {
+    let sources = [source("a.yaml", CART), source("b.yaml", CART)];
+    let refusal = load(&sources, overlay).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "b.yaml:2:7: Service `cart` is declared twice, first in a.yaml:2:7 (hint: rename or delete one of them)"
+    );
+}
+
+/// Use 1 of the design, with everything in it that is still to come.
+#[test]
+fn what_is_not_supported_yet_is_told_at_once() {
+    check(
+        "kind: Service
+name: cart
+spec:
+  instances: { from: api }
+  capacity: auto
+  sessions: { stickTo: instance, ttl: 30m }
+  drain: { letSessionsFinish: 10m, atMost: 15m }
+  run: v42
+  rollout: {}
+---
+kind: Gate
+name: no-worse
+spec:
+  checks: [errors: { noWorseThan: 1x }]
+  onOneBadBox: replace
+---
+kind: Rollout
+name: cart-42
+spec:
+  service: cart
+  to: v42
+  rolling:
+    batch: 1
+    spread: zone
+    order: { last: { role: leader } }
+    then: { after: 3, batch: 10% }
+  steps: [{ weight: 5% }]
+  waves: []
+  onWorse: { rollback: this wave, then: pause }
+  gates: [no-worse]
+",
+        &[
+            "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
+            "a.yaml:6:3: not supported yet: `sessions` (hint: remove it; it would have no effect)",
+            "a.yaml:7:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
+            "a.yaml:8:3: not supported yet: `run` (hint: remove it; it would have no effect)",
+            "a.yaml:9:3: not supported yet: `rollout` (hint: remove it; it would have no effect)",
+            "a.yaml:15:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
+            "a.yaml:24:5: not supported yet: `spread` (hint: remove it; it would have no effect)",
+            "a.yaml:25:5: not supported yet: `order` (hint: remove it; it would have no effect)",
+            "a.yaml:26:5: not supported yet: `then` (hint: remove it; it would have no effect)",
+            "a.yaml:27:3: not supported yet: `steps` (hint: remove it; it would have no effect)",
+            "a.yaml:28:3: not supported yet: `waves` (hint: remove it; it would have no effect)",
+            "a.yaml:29:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+        ],
+    );
+}
+
+#[test]
+fn sets_are_bounded() {
+    let too_large = "#".repeat(FILE_BYTES_MAX + 1);
+    check(
+        &too_large,
+        &["a.yaml:1:1: a file may have at most 1048576 bytes (hint: split it)"],
+    );
+
+    let deep = "[".repeat(DEPTH_MAX + 1) + &"]".repeat(DEPTH_MAX + 1);
+    check(
+        &deep,
+        &["a.yaml:1:33: values may be nested at most 32 deep"],
+    );
+
+    let mut lines = vec!["a: &a [x, x, x, x, x, x, x, x, x, x]".to_owned()];
+    for (name, of) in ["b", "c", "d", "e", "f", "g"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+    {
+        lines.push(format!(
+            "{name}: &{name} [{}]",
+            vec![format!("*{of}"); 10].join(", ")
+        ));
+    }
+    let bomb = lines.join("\n");
+    check(
+        &bomb,
+        &["a.yaml:5:7: the file has more than 200000 values (hint: split it)"],
+    );
+
+    let mistakes: Vec<_> = (0..200).map(|i| format!("field{i}: 1")).collect();
+    let refusal = load_text(&mistakes.join("\n")).unwrap_err();
+    assert_eq!(refusal.problems.len(), PROBLEMS_PER_FILE_MAX + 1);
+
+    let many = vec![source("x.yaml", ""); FILES_MAX + 1];
+    let refusal = load(&many, overlay).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "x.yaml:1:1: a set has at most 1000 files"
+    );
+}
+
+#[test]
+fn reports_show_the_line() {
+    let text = "kind: Rollout\nname: r\nspec:\n  service: cart\n  to: v2\n  rolling: { maxSurg: 2 }\n  # größer\n  bake: { for: größer }\n";
+    let refusal = load(
+        &[source("cart.yaml", text), source("b.yaml", CART)],
+        overlay,
+    )
+    .unwrap_err();
+    let expected = "  × unknown field `maxSurg`
+   ╭─[cart.yaml:6:14]
+ 5 │   to: v2
+ 6 │   rolling: { maxSurg: 2 }
+   ·              ───────
+ 7 │   # größer
+   ╰────
+  help: did you mean `maxSurge`?
+
+  × `größer` is not a duration; write it like `30s`, `5m`, `1h30m` or `250ms`
+   ╭─[cart.yaml:8:16]
+ 7 │   # größer
+ 8 │   bake: { for: größer }
+   ·                ──────
+   ╰────
+
+";
+    assert_eq!(refusal.report(false), expected);
+    assert!(refusal.report(true).contains("\u{1b}["));
+}
+
+#[test]
+fn problems_are_json_for_the_api() {
+    let refusal = load_text("kind: Gat\nname: g\nspec: {}\n").unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&refusal.problems).unwrap(),
+        serde_json::json!([{
+            "file": "a.yaml",
+            "line": 1,
+            "column": 7,
+            "message": "unknown kind `Gat`",
+            "hint": "did you mean `Gate`?",
+        }])
+    );
+}
+
+#[test]
+fn messages_stay_on_their_line_and_screens_whole() {
+    check(
+        "kind: Gate\nname: g\nspec: |\n  a\n  b\n",
+        &[r"a.yaml:4:3: expected a mapping, found `a\nb\n`"],
+    );
+    let refusal = load_text("kind: \"\\e[31mGat\"\nname: g\nspec: {}\n").unwrap_err();
+    assert!(
+        refusal
+            .to_string()
+            .contains(r"unknown kind `\u{1b}[31mGat`"),
+        "{refusal}"
+    );
+
+    let refusal = load_text("kind: \u{1b}[31mGat # \u{9b}\n").unwrap_err();
+    assert!(!refusal.report(false).contains(['\u{1b}', '\u{9b}']));
+
+    let text = format!("kind: {}\nname: g\nspec: {{}}\n", "x".repeat(9_999));
+    let refusal = load_text(&text).unwrap_err();
+    assert!(refusal.problems[0].message.ends_with("xxx…"));
+}
