@@ -186,3 +186,63 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
 const PROXIES_MAX: usize = 20;
 const INSTANCES_MAX: usize = 40;
 const RPS_MAX: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    #[test]
+    fn a_scenario_is_refused_with_what_it_cannot_be_told_with() {
+        let options = |scenario, proxies, instances, rps| DemoOptions {
+            scenario,
+            proxies,
+            instances,
+            rps,
+            json: true,
+            envoy: None,
+            keep: None,
+            seed: None,
+            bootstrap: |_| String::new(),
+        };
+        let (lost, rolling) = (Scenario::LostProxy, Scenario::Rolling);
+        for (given, refused) in [
+            (options(rolling, 1, 1, 1), None),
+            (
+                options(
+                    lost,
+                    DemoOptions::PROXIES,
+                    DemoOptions::INSTANCES,
+                    DemoOptions::RPS,
+                ),
+                None,
+            ),
+            (
+                options(lost, 1, 10, 1600),
+                Some("`lost-proxy` needs --proxies between 2 and 20, not 1"),
+            ),
+            (
+                options(rolling, 0, 10, 1600),
+                Some("`rolling` needs --proxies between 1 and 20, not 0"),
+            ),
+            (
+                options(rolling, 2, 10, 0),
+                Some("`rolling` needs --rps between 1 and 20000, not 0"),
+            ),
+        ] {
+            assert_eq!(
+                check(&given).err().map(|e| e.to_string()).as_deref(),
+                refused
+            );
+        }
+    }
+
+    #[test]
+    fn scenarios_have_one_name() {
+        for scenario in Scenario::value_variants() {
+            let value = scenario.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), scenario.name());
+        }
+    }
+}

@@ -88,3 +88,39 @@ async fn replace(State(hook): State<Arc<Hook>>, Json(call): Json<Call>) -> (Stat
 
 /// Answered keys remembered; a demo makes a few dozen calls.
 const KEYS_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::demo::control::LeaseApi;
+
+    #[tokio::test]
+    async fn an_answered_key_is_answered_again_and_a_failed_one_is_tried_again() {
+        // Neither this program nor this control plane exists.
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let leases = LeaseApi::new(api, "web");
+        let scratch = std::env::temp_dir().join("tidegate-demo-hook-test");
+        let fleet = Fleet::new(PathBuf::from("/no/such/program"), scratch, leases);
+        let hook = Arc::new(Hook {
+            fleet,
+            answered: Mutex::default(),
+        });
+        let call = |key: &str, action| Call {
+            key: key.to_owned(),
+            action,
+            instance: "v1-0".to_owned(),
+            version: "v2".to_owned(),
+        };
+        for (key, action, status) in [
+            ("a", Action::Start, StatusCode::INTERNAL_SERVER_ERROR),
+            ("a", Action::Start, StatusCode::INTERNAL_SERVER_ERROR),
+            ("b", Action::Stop, StatusCode::OK),
+            ("b", Action::Start, StatusCode::OK),
+        ] {
+            let (answer, text) = replace(State(Arc::clone(&hook)), Json(call(key, action))).await;
+            assert_eq!(answer, status, "{key} {action:?}: {text}");
+        }
+    }
+}
