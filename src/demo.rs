@@ -32,8 +32,7 @@ mod scenario;
 mod view;
 mod world;
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -112,14 +111,18 @@ pub async fn run(options: DemoOptions) -> Result<Verdict, DemoError> {
     let directory = options.keep.clone().unwrap_or(scratch);
     fs_err::create_dir_all(&directory)?;
     let verdict = tokio::select! {
-        verdict = play(&options, &directory) => verdict?,
-        _ = interrupt.recv() => return Err(DemoError::Interrupted),
-        _ = terminate.recv() => return Err(DemoError::Interrupted),
+        verdict = play(&options, &directory) => verdict,
+        _ = interrupt.recv() => Err(DemoError::Interrupted),
+        _ = terminate.recv() => Err(DemoError::Interrupted),
     };
-    if verdict == Verdict::Held && options.keep.is_none() {
-        fs_err::remove_dir_all(&directory)?;
+    let of_no_use = matches!(verdict, Ok(Verdict::Held) | Err(DemoError::Interrupted));
+    if of_no_use && options.keep.is_none() {
+        // A temporary directory that cannot be removed does not change what was seen.
+        let _ = fs_err::remove_dir_all(&directory);
+    } else {
+        writeln!(anstream::stderr(), "logs and data: {}", directory.display())?;
     }
-    Ok(verdict)
+    verdict
 }
 
 async fn play(options: &DemoOptions, directory: &Path) -> Result<Verdict, DemoError> {
@@ -140,10 +143,7 @@ async fn play(options: &DemoOptions, directory: &Path) -> Result<Verdict, DemoEr
     }
     let broken = promises.iter().any(|promise| !promise.held);
     let title = format!("{}  (seed {seed})", scenario.title());
-    let mut text = report::text(&title, &facts, world.tally(), &promises);
-    if broken || options.keep.is_some() {
-        let _ = writeln!(text, "\nlogs and data: {}", directory.display());
-    }
+    let text = report::text(&title, &facts, world.tally(), &promises);
     writeln!(anstream::stderr(), "{text}")?;
     world.end().await;
     if options.json {

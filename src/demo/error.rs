@@ -5,12 +5,12 @@ use std::path::PathBuf;
 /// What kept the demo from being played.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The control plane refused a call, or did not answer.
-    #[error("the control plane did not accept `{call}`: {detail}")]
+    /// A call to the control plane or to an Envoy was refused, or not answered.
+    #[error("`{call}` failed: {detail}")]
     Api {
-        /// Method and path.
+        /// Method and address.
         call: String,
-        /// Its answer, or what kept it from answering.
+        /// The answer, or why there was none.
         detail: String,
     },
     /// A process of the demo ended before it was ready.

@@ -3,6 +3,7 @@
 //!
 //! Dropping the world ends every process in it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(super) struct World {
     pub(super) control: Control,
     /// The documents in force.
     documents: Documents,
-    hook: std::net::SocketAddr,
+    hook: SocketAddr,
     /// For whatever a scenario leaves to chance.
     pub(super) rng: StdRng,
     /// The last state seen; old while the control plane is down.
@@ -151,16 +152,7 @@ impl World {
         })
         .await?;
         let targets: Vec<_> = self.envoys.iter().map(Envoy::listener).collect();
-        let http = Http::new();
-        let deadline = now() + SETTLE_MAX;
-        for target in &targets {
-            while let Err(error) = http.get(&format!("http://{target}/fast")).await {
-                if now() > deadline {
-                    return Err(error);
-                }
-                tokio::time::sleep(POLL).await;
-            }
-        }
+        answering(&targets).await?;
         self.load = Load::start(&targets, options.rps);
         self.load_started = now();
         self.min_ready_seen = None;
@@ -336,6 +328,25 @@ impl World {
         }
         self.control.end().await;
     }
+}
+
+/// Waits until each proxy has found an instance that answers.
+async fn answering(proxies: &[SocketAddr]) -> Result<(), DemoError> {
+    let http = Http::new();
+    let deadline = now() + SETTLE_MAX;
+    for proxy in proxies {
+        while let Err(error) = http.get(&format!("http://{proxy}/fast")).await {
+            if now() > deadline {
+                return Err(DemoError::TimedOut {
+                    what: "an answer through every proxy".to_owned(),
+                    seconds: SETTLE_MAX.as_secs(),
+                    because: format!("; {error}"),
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    Ok(())
 }
 
 /// A scenario's time, from the first process to the report; ending takes a few seconds more.
