@@ -1,6 +1,7 @@
 //! Tidegate rolls versions at the proxy: an xDS control plane for Envoy that takes the next step
 //! only when every proxy has proven the last one.
 
+pub mod demo;
 pub mod discovery;
 pub mod domain;
 pub mod engine;

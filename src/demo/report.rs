@@ -1,0 +1,237 @@
+//! The end of a run: tables for people, one JSON object for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::outcome::{Class, Tally};
+use super::promise::{Facts, Promise};
+use super::view::Drained;
+
+/// What `--output json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary<'a> {
+    scenario: &'a str,
+    duration_s: f64,
+    requests: u64,
+    failed: u64,
+    failed_by: &'a BTreeMap<String, u64>,
+    instances: usize,
+    released_proven: usize,
+    released_unproven: usize,
+    min_ready: Option<u64>,
+    ack_ms_p50: Option<f64>,
+    ack_ms_max: Option<f64>,
+    drain_s: Vec<f64>,
+    phase: &'a str,
+}
+
+impl<'a> Summary<'a> {
+    /// Of a run.
+    pub(super) fn new(scenario: &'a str, facts: &'a Facts) -> Self {
+        let (released_proven, released_unproven) = facts.released();
+        let (ack_ms_p50, ack_ms_max) = acks(facts);
+        Self {
+            scenario,
+            duration_s: rounded(facts.seconds, 10.0),
+            requests: facts.requests,
+            failed: facts.failed,
+            failed_by: &facts.failed_by,
+            instances: facts.instances,
+            released_proven,
+            released_unproven,
+            min_ready: facts.min_ready(),
+            ack_ms_p50,
+            ack_ms_max,
+            drain_s: drained(facts)
+                .iter()
+                .map(|d| rounded(d.took_ms / 1000.0, 1000.0))
+                .collect(),
+            phase: facts.phase(),
+        }
+    }
+
+    /// As one line.
+    pub(super) fn line(&self) -> String {
+        // Strings, numbers and a map with string keys: nothing in it that could fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The report for people.
+pub(super) fn text(title: &str, facts: &Facts, tally: &Tally, promises: &[Promise]) -> String {
+    let mut text = format!("\n{title}\n\n{}\n", classes(tally));
+    if !drained(facts).is_empty() {
+        let _ = writeln!(text, "\n{}", drains(facts));
+    }
+    let (requests, seconds) = (facts.requests, facts.seconds);
+    let _ = writeln!(
+        text,
+        "\n{requests} requests in {seconds:.1} s, {:.0} per second through {} Envoys; {} failed",
+        facts.rate(),
+        facts.proxies,
+        facts.failed,
+    );
+    for (reason, count) in &facts.failed_by {
+        let _ = writeln!(text, "  {count:>6}  {reason}");
+    }
+    if let (Some(p50), Some(max)) = acks(facts) {
+        let _ = writeln!(
+            text,
+            "from publish to the last ACK: p50 {p50:.1} ms, max {max:.1} ms"
+        );
+    }
+    if let Some(min) = facts.min_ready() {
+        let _ = writeln!(
+            text,
+            "lowest ready capacity: {min} of {} instances",
+            facts.instances
+        );
+    }
+    let _ = writeln!(text);
+    for promise in promises {
+        let verdict = if promise.held { "held  " } else { "BROKEN" };
+        let _ = writeln!(text, "  {verdict}  {} ({})", promise.text, promise.seen);
+    }
+    text
+}
+
+fn classes(tally: &Tally) -> Table {
+    let mut table = table(&["requests", "count", "failed", "p50", "p99", "answered by"]);
+    for class in Class::ALL {
+        let counts = tally.class(class);
+        let by: Vec<String> = counts
+            .by_version
+            .iter()
+            .map(|(version, count)| format!("{version} {count}"))
+            .collect();
+        let quantile = |q| counts.latency.quantile(q).map_or("–".to_owned(), millis);
+        table.add_row([
+            class.label().to_owned(),
+            counts.requests.to_string(),
+            counts.failed.to_string(),
+            quantile(0.5),
+            quantile(0.99),
+            by.join(", "),
+        ]);
+    }
+    table
+}
+
+fn drains(facts: &Facts) -> Table {
+    let mut table = table(&["instance", "drained in", "proof"]);
+    for Drained {
+        instance,
+        took_ms,
+        proven,
+        why,
+    } in drained(facts)
+    {
+        let proof = match (proven, why.as_str()) {
+            (true, "") => "proven".to_owned(),
+            (true, why) => format!("proven: {why}"),
+            (false, why) => format!("UNPROVEN: {why}"),
+        };
+        table.add_row([
+            instance.clone(),
+            format!("{:.2} s", took_ms / 1000.0),
+            proof,
+        ]);
+    }
+    table
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header.iter().copied());
+    table
+}
+
+fn drained(facts: &Facts) -> &[Drained] {
+    facts
+        .rollout
+        .as_ref()
+        .map_or(&[], |rollout| &rollout.report.drained)
+}
+
+/// The median and the largest time from publish to the last ACK.
+fn acks(facts: &Facts) -> (Option<f64>, Option<f64>) {
+    let acks = facts
+        .rollout
+        .as_ref()
+        .map(|rollout| rollout.report.ack_ms.clone());
+    let mut acks = acks.unwrap_or_default();
+    acks.sort_by(f64::total_cmp);
+    let median = acks.get(acks.len().saturating_sub(1) / 2);
+    let tenth = |ms: &f64| rounded(*ms, 10.0);
+    (median.map(tenth), acks.last().map(tenth))
+}
+
+fn millis(latency: Duration) -> String {
+    format!("{:.1} ms", latency.as_secs_f64() * 1000.0)
+}
+
+fn rounded(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::outcome::Outcome;
+    use crate::demo::view::Rollout;
+
+    fn facts() -> Facts {
+        let rollout: Rollout = serde_json::from_str(
+            r#"{"name":"web-v2","phase":"Done","report":{"min_ready":10,"ack_ms":[9.04,1,3.5],
+                "drained":[{"instance":"v1-0","took_ms":2104,"proven":true,"why":null},
+                           {"instance":"v1-1","took_ms":30000,"proven":false,"why":"edge-2 is gone"}]}}"#,
+        )
+        .unwrap();
+        Facts {
+            instances: 2,
+            proxies: 2,
+            seconds: 40.04,
+            requests: 3,
+            failed: 1,
+            failed_by: BTreeMap::from([("reset".to_owned(), 1)]),
+            rollout: Some(rollout),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn the_summary_has_every_field_on_one_line() {
+        assert_eq!(
+            Summary::new("rolling", &facts()).line(),
+            r#"{"scenario":"rolling","duration_s":40.0,"requests":3,"failed":1,"failed_by":{"reset":1},"instances":2,"released_proven":1,"released_unproven":1,"min_ready":10,"ack_ms_p50":3.5,"ack_ms_max":9.0,"drain_s":[2.104,30.0],"phase":"Done"}"#
+        );
+        let nothing = Facts::default();
+        let line = Summary::new("naive", &nothing).line();
+        assert!(
+            line.contains(r#""ack_ms_p50":null"#) && line.ends_with(r#""phase":"none"}"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_report_names_what_was_not_proven_and_what_broke() {
+        let tally = Tally::new();
+        tally.record(Class::Fast, &Outcome::Ok, "v2", Duration::from_millis(1));
+        let promises = [Promise::new("no request fails", false, "1 of 3: 1 × reset")];
+        let text = text("rolling", &facts(), &tally, &promises);
+        for part in [
+            "UNPROVEN: edge-2 is gone",
+            "2.10 s",
+            "BROKEN  no request fails",
+            "v2 1",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The stories that the demo can tell. Each has a file: what it does to the world, and what it
+//! promises.
+
+mod crash;
+mod lost_proxy;
+mod nack;
+mod naive;
+mod rolling;
+
+use super::DemoError;
+use super::documents::Documents;
+use super::promise::{Facts, Promise};
+use super::world::World;
+
+/// Which story to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// Ten instances are replaced one by one; no request fails.
+    Rolling,
+    /// What others lose: each instance is killed first and removed half a second later.
+    Naive,
+    /// The control plane is killed with -9 three times in mid-roll.
+    Crash,
+    /// One Envoy is cut off from the control plane in mid-roll.
+    LostProxy,
+    /// The proxies refuse the new configuration.
+    Nack,
+}
+
+impl Scenario {
+    /// As on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rolling => "rolling",
+            Self::Naive => "naive",
+            Self::Crash => "crash",
+            Self::LostProxy => "lost-proxy",
+            Self::Nack => "nack",
+        }
+    }
+
+    /// One line that says what is to be seen.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Rolling => "rolling: instance by instance, each released only with proof",
+            Self::Naive => {
+                "naive: kill first, remove later; what others lose, not what Tidegate does"
+            }
+            Self::Crash => "crash: the control plane is killed with -9 three times in mid-roll",
+            Self::LostProxy => {
+                "lost-proxy: one Envoy is cut off from the control plane in mid-roll"
+            }
+            Self::Nack => "nack: the proxies refuse the new configuration, and the rollout stops",
+        }
+    }
+
+    /// The documents at the start.
+    pub(super) fn documents(self) -> Documents {
+        let drain = (self == Self::LostProxy).then_some(lost_proxy::DRAIN);
+        Documents {
+            drain,
+            ..Documents::default()
+        }
+    }
+
+    /// Must the last proxy reach its control plane through a relay?
+    pub(super) fn needs_relay(self) -> bool {
+        self == Self::LostProxy
+    }
+
+    /// Tells the story.
+    pub(super) async fn play(self, world: &mut World) -> Result<(), DemoError> {
+        match self {
+            Self::Rolling => rolling::play(world).await,
+            Self::Naive => naive::play(world).await,
+            Self::Crash => crash::play(world).await,
+            Self::LostProxy => lost_proxy::play(world).await,
+            Self::Nack => nack::play(world).await,
+        }
+    }
+
+    /// Judges what can be judged only at the end.
+    pub(super) fn promises(self, facts: &Facts) -> Vec<Promise> {
+        match self {
+            Self::Rolling => rolling::promises(facts),
+            Self::Naive => naive::promises(facts),
+            Self::Crash | Self::LostProxy => rolled_without_loss(facts),
+            Self::Nack => nack::promises(facts),
+        }
+    }
+}
+
+/// What every roll that comes to its end promises.
+fn rolled_without_loss(facts: &Facts) -> Vec<Promise> {
+    let mut promises = vec![facts.none_failed(), facts.enough_requests()];
+    promises.extend(facts.all_proven());
+    promises
+}
