@@ -29,8 +29,8 @@ use tokio::task::AbortHandle;
 
 use crate::domain::{Documents, Instance, InstanceId, ServiceName, Span, Time};
 use crate::engine::Event;
-use crate::runtime::clock;
-use crate::runtime::tasks::Tasks;
+use crate::process::Tasks;
+use crate::process::clock;
 
 pub use leases::{LEASES_MAX, LeaseError, TTL_MAX, TTL_MIN};
 pub use watch::DirectoryWatch;

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod discovery;
 pub mod domain;
 pub mod engine;
+pub mod process;
 pub mod runtime;
 pub mod snapshot;
 pub mod spec;

@@ -1,17 +1,15 @@
 //! The running control plane: mailbox → engine → journal → effects.
 //!
 //! [`Plane::start`] puts it together. [`mailbox`] is the one loop that everything goes through;
-//! around it are the keepers of documents and hooks, the clock and the supervised tasks. What a
-//! decision is, only `engine` knows; what is on the wire, only `xds` and `api`.
+//! around it are the keepers of documents and hooks. What a decision is, only `engine` knows; what is
+//! on the wire, only `xds` and `api`.
 
-pub mod clock;
 mod control;
 mod documents;
 mod hooks;
 mod journal;
 mod mailbox;
 mod plane;
-pub mod tasks;
 
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};
 pub use journal::{JournalError, replay};

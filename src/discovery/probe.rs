@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::domain::{HealthCheck, Instance, InstanceId, Protocol, Service, ServiceName};
 use crate::engine::Event;
-use crate::runtime::tasks::Tasks;
+use crate::process::Tasks;
 
 use super::check::check;
 use super::verdict::Verdict;

@@ -9,9 +9,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
 
-use super::tasks::Tasks;
 use crate::domain::Hook;
 use crate::engine::{Event, HookCall};
+use crate::process::Tasks;
 
 /// How much of a failed hook's answer or output is kept.
 const ANSWER_BYTES_MAX: usize = 2048;

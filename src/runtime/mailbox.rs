@@ -15,12 +15,12 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
 use crate::domain::Plan;
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
+use crate::process::clock;
 use crate::snapshot::{Snapshot, compile};
 use crate::store::Store;
 

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::clock;
 use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
 use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError};
 use super::mailbox::{Mailbox, Request};
-use super::tasks::Tasks;
 use crate::discovery::Discovery;
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
+use crate::process::Tasks;
+use crate::process::clock;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 
