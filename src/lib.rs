@@ -1,7 +1,10 @@
 //! Tidegate rolls versions at the proxy: an xDS control plane for Envoy that takes the next step
 //! only when every proxy has proven the last one.
 
+pub mod api;
+
 pub mod domain;
 pub mod engine;
+pub mod observe;
 pub mod runtime;
 pub mod snapshot;
