@@ -21,6 +21,8 @@ mod drain;
 mod error;
 mod events;
 mod extract;
+#[cfg(test)]
+pub(crate) mod fake;
 mod health;
 mod history;
 mod instances;

@@ -2,7 +2,7 @@
 //! only when every proxy has proven the last one.
 
 pub mod api;
-
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod observe;

@@ -1,7 +1,5 @@
 //! The router, driven in the process, over a control plane that remembers what it was asked.
 
-mod fake;
-
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
@@ -12,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_service::Service as _;
 
+use super::fake::FakeControl;
 use super::sample;
 use crate::engine::{ProxyView, View};
 use crate::observe::Metrics;
-use fake::FakeControl;
 
 /// Generous, for a machine that does other things too.
 const DEADLINE: Duration = Duration::from_secs(20);

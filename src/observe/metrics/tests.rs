@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use crate::domain::{Generation, Span, Time};
-use crate::engine::{Cause, Entry, Proof, Record, Stage};
+use crate::engine::{Cause, Entry, Outcome, Proof, Record, Stage};
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
@@ -93,9 +93,7 @@ fn gauges_follow_the_view_and_forget_what_it_no_longer_shows() {
     assert!(!metrics.encode().contains("tidegate_rollouts{"));
 }
 
-#[test]
-fn streams_count() {
-    let metrics = metrics();
+fn count_streams(metrics: &Metrics) {
     metrics.stream_opened();
     metrics.stream_opened();
     metrics.stream_closed();
@@ -106,6 +104,12 @@ fn streams_count() {
     metrics.load_report_dropped();
     metrics.journal_appended(0.0004);
     metrics.set_leases(20);
+}
+
+#[test]
+fn streams_count() {
+    let metrics = metrics();
+    count_streams(&metrics);
     check_lines(
         &metrics,
         &[
@@ -128,7 +132,16 @@ fn reference() -> String {
          What `GET /metrics` shows. Made from the registry by `cargo test metrics`; do not edit.\n\n\
          | name | type | what |\n|---|---|---|\n",
     );
-    let text = metrics().encode();
+    // A family without a series is not encoded, so each gets one.
+    let metrics = metrics();
+    metrics.observe_view(&crate::api::sample::view());
+    metrics.observe_entry(&drained(Vec::new()));
+    metrics.observe_entry(&entry(Record::RolloutEnded {
+        rollout: "cart-42".parse().unwrap(),
+        outcome: Outcome::Done,
+    }));
+    count_streams(&metrics);
+    let text = metrics.encode();
     let words = |line: &str, keyword: &str| {
         let rest = line.strip_prefix(keyword)?;
         let (name, what) = rest.split_once(' ')?;

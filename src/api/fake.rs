@@ -15,14 +15,14 @@ use crate::runtime::{Applied, Control, ControlError, DocumentsView, Numbered};
 /// Room for entries that no test overflows.
 const ENTRIES_MAX: usize = 16;
 
-pub(super) struct FakeControl {
+pub(crate) struct FakeControl {
     view: watch::Sender<Arc<View>>,
     entries: broadcast::Sender<Arc<Numbered>>,
     asked: watch::Sender<Vec<String>>,
 }
 
 impl FakeControl {
-    pub(super) fn new(view: View) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         Self {
             view: watch::Sender::new(Arc::new(view)),
             entries: broadcast::Sender::new(ENTRIES_MAX),
@@ -30,20 +30,27 @@ impl FakeControl {
         }
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.borrow().clone()
     }
 
-    pub(super) async fn asked_reaches(&self, count: usize) {
+    pub(crate) async fn asked_reaches(&self, count: usize) {
         let mut asked = self.asked.subscribe();
         asked.wait_for(|all| all.len() >= count).await.unwrap();
     }
 
-    pub(super) fn change(&self, edit: impl FnOnce(&mut View)) {
+    /// Returns when somebody follows the entries.
+    pub(crate) async fn followed(&self) {
+        while self.entries.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn change(&self, edit: impl FnOnce(&mut View)) {
         self.view.send_modify(|view| edit(Arc::make_mut(view)));
     }
 
-    pub(super) fn write_entry(&self, seq: u64) {
+    pub(crate) fn write_entry(&self, seq: u64) {
         self.entries.send(Arc::new(numbered(seq))).unwrap();
     }
 
