@@ -16,7 +16,7 @@ mod instances;
 mod output;
 mod proxies;
 mod register;
-mod render;
+pub(crate) mod render;
 mod rollout;
 mod signal;
 mod sse;

@@ -3,6 +3,9 @@
 //! With `wait`, the answer comes when the instance is released (200), or when `wait` is over (202,
 //! with what it waits for); the client then asks again. Asking again for an instance that drains
 //! changes nothing.
+//!
+//! An instance that the view does not show is not safe to stop for that alone: the view may be older
+//! than the request. Only one that was shown, and then is shown no more, is gone.
 
 use std::sync::Arc;
 
@@ -69,7 +72,9 @@ pub(super) async fn drain(
     let end = tokio::time::timeout(how.wait.duration(), released(&shared, &target)).await;
     let answer = match end {
         Ok(end) => end?,
-        Err(_) => target.standing(&shared.view(), message),
+        Err(_) => target
+            .standing(&shared.view(), &message)
+            .unwrap_or_else(|| target.answer(false, ASKED, message)),
     };
     let status = if answer.released {
         StatusCode::OK
@@ -95,22 +100,27 @@ pub(super) async fn undrain(
 /// Waits for the release, or for somebody to call the drain off.
 async fn released(shared: &Shared, target: &Target) -> Result<DrainAnswer, ApiError> {
     let mut views = shared.control.view();
-    let mut was_leaving = false;
+    let (mut was_shown, mut was_leaving) = (false, false);
     loop {
         let view = Arc::clone(&views.borrow_and_update());
-        let answer = target.standing(&view, String::new());
-        if answer.released {
-            return Ok(answer);
+        let standing = target.standing(&view, "");
+        if let Some(answer) = standing {
+            if answer.released {
+                return Ok(answer);
+            }
+            let leaving = LEAVING.contains(&answer.stage.as_str());
+            if was_leaving && !leaving {
+                return Err(ApiError::new(
+                    StatusCode::CONFLICT,
+                    format!("the drain of {} was called off", target.instance),
+                    "`tidegate history` tells by whom",
+                ));
+            }
+            (was_shown, was_leaving) = (true, leaving);
+        } else if was_shown && view.ready {
+            let message = format!("{} is gone, and nothing waits for it", target.instance);
+            return Ok(target.answer(true, GONE, message));
         }
-        let leaving = LEAVING.contains(&answer.stage.as_str());
-        if was_leaving && !leaving {
-            return Err(ApiError::new(
-                StatusCode::CONFLICT,
-                format!("the drain of {} was called off", target.instance),
-                "`tidegate history` tells by whom",
-            ));
-        }
-        was_leaving = leaving;
         if views.changed().await.is_err() {
             return Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -130,6 +140,9 @@ const RELEASED: &str = "released";
 /// The word for an instance that is known no more.
 const GONE: &str = "gone";
 
+/// The word for an instance that the engine knows and the view does not show yet.
+const ASKED: &str = "asked";
+
 /// Which instance is meant.
 struct Target {
     instance: InstanceId,
@@ -144,25 +157,26 @@ impl Target {
         })
     }
 
-    /// Where the instance stands in `view`; `asked` is what the engine said, if it just was asked.
-    fn standing(&self, view: &View, asked: String) -> DrainAnswer {
+    fn answer(&self, released: bool, stage: &str, message: String) -> DrainAnswer {
+        DrainAnswer {
+            instance: self.instance.clone(),
+            released,
+            stage: stage.to_owned(),
+            message,
+            drain: None,
+            blockers: Vec::new(),
+        }
+    }
+
+    /// Where the instance stands in `view`, if that shows it; `asked` is what the engine said.
+    fn standing(&self, view: &View, asked: &str) -> Option<DrainAnswer> {
         let services = view.services.iter();
         let mut meant = services.filter(|s| self.service.as_ref().is_none_or(|n| *n == s.name));
-        let found = meant.find_map(|service| {
+        let (service, instance) = meant.find_map(|service| {
             let instance = service.instances.iter().find(|i| i.id == self.instance)?;
             Some((service, instance))
-        });
+        })?;
         let id = &self.instance;
-        let Some((service, instance)) = found else {
-            return DrainAnswer {
-                instance: id.clone(),
-                released: true,
-                stage: GONE.to_owned(),
-                message: format!("{id} is gone, and nothing waits for it"),
-                drain: None,
-                blockers: Vec::new(),
-            };
-        };
         let released = instance.stage == RELEASED;
         let blockers: Vec<BlockerView> = if released {
             Vec::new()
@@ -186,16 +200,13 @@ impl Target {
             _ if released => format!("{id} is safe to stop"),
             (_, Some(blocker)) => blocker.text.clone(),
             (_, None) if asked.is_empty() => format!("{id} is {}", instance.stage),
-            (_, None) => asked,
+            (_, None) => asked.to_owned(),
         };
-        DrainAnswer {
-            instance: id.clone(),
-            released,
-            stage: instance.stage.clone(),
-            message,
+        Some(DrainAnswer {
             drain: instance.drain.clone(),
             blockers,
-        }
+            ..self.answer(released, &instance.stage, message)
+        })
     }
 }
 

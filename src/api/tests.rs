@@ -282,6 +282,26 @@ async fn a_drain_answers_when_the_instance_is_released_or_the_wait_is_over() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_not_shown_is_not_therefore_safe_to_stop() {
+    let api = Api::new();
+    let path = "/v1/instances/cart-9/drain?wait=1ms";
+    let (status, answer) = api.send("POST", path, "").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(answer["released"], false);
+    assert_eq!(answer["message"], "done");
+    let waits = api.send("POST", "/v1/instances/cart-1/drain?wait=60s", "");
+    let goes = async {
+        api.control.asked_reaches(2).await;
+        api.control.change(|view| {
+            view.services[0].instances.remove(0);
+        });
+    };
+    let ((status, answer), ()) = tokio::join!(waits, goes);
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["stage"], "gone");
+}
+
+#[tokio::test]
 async fn a_drain_that_is_called_off_says_so() {
     let api = Api::new();
     let waits = api.send("POST", "/v1/instances/cart-1/drain?wait=60s", "");

@@ -42,12 +42,12 @@ impl History {
         }
         let mut events = client.events().await?;
         loop {
-            // The stream is open before the past is read, so nothing falls between the two.
-            read(&client, rollout, &mut next, &mut show).await?;
-            let gone = follow(&mut events, rollout, &mut next, &mut show).await?;
-            if let Some(gone) = gone {
-                output.note(&format!("{gone}; trying on"));
-                events = reconnected(&client).await?;
+            match follow(&client, &mut events, rollout, &mut next, &mut show).await {
+                Err(Failure::Client(e)) if e.is_passing() => {
+                    output.note(&format!("{e}; trying on"));
+                    events = reconnected(&client).await?;
+                }
+                ended => return ended,
             }
         }
     }
@@ -85,21 +85,20 @@ pub(super) async fn read(
     }
 }
 
-/// Takes entries as they come. Returns when some were missed, or with the error when the server
-/// went away.
+/// Takes entries as they come, until the server goes away. The stream is open before the past is
+/// read, so nothing falls between the two.
 async fn follow(
+    client: &Client,
     events: &mut Events,
     rollout: Option<&RolloutName>,
     next: &mut u64,
     take: &mut impl FnMut(&Numbered) -> Result<(), Failure>,
-) -> Result<Option<ClientError>, Failure> {
+) -> Result<(), Failure> {
+    read(client, rollout, next, take).await?;
     loop {
-        let event = match events.next().await {
-            Ok(event) => event,
-            Err(gone) => return Ok(Some(gone)),
-        };
+        let event = events.next().await?;
         match event.name.as_str() {
-            "missed" => return Ok(None),
+            "missed" => read(client, rollout, next, take).await?,
             "entry" => {
                 let entry: Numbered = events.read(&event)?;
                 if entry.seq < *next {

@@ -62,7 +62,7 @@ impl Output {
     pub(super) fn look(&self) -> Look {
         Look {
             colour: self.colour,
-            width: self.terminal.then(terminal_width).flatten(),
+            width: self.terminal.then(terminal_width),
         }
     }
 
@@ -137,6 +137,16 @@ impl Output {
     }
 }
 
-fn terminal_width() -> Option<usize> {
-    comfy_table::Table::new().width().map(usize::from)
+/// For terminals that do not know their width, such as those of some CI systems.
+const WIDTH_DEFAULT: usize = 80;
+
+/// No picture is worth anything below this.
+const WIDTH_MIN: usize = 30;
+
+fn terminal_width() -> usize {
+    let width = comfy_table::Table::new().width().map(usize::from);
+    match width {
+        None | Some(0) => WIDTH_DEFAULT,
+        Some(width) => width.max(WIDTH_MIN),
+    }
 }

@@ -10,7 +10,7 @@ mod table;
 mod tests;
 mod wrap;
 
-pub(super) use rollout::{rollout, rollout_line};
+pub(crate) use rollout::{rollout, rollout_line};
 
 use crate::api::{LocatedInstance, Why};
 use crate::domain::{Kind, Span, Time};
@@ -30,7 +30,7 @@ pub(crate) struct Look {
 /// What a cell shows that has nothing to show.
 const NOTHING: &str = "-";
 
-pub(super) fn rollouts(all: &[RolloutView], now: Time, look: Look) -> String {
+pub(crate) fn rollouts(all: &[RolloutView], now: Time, look: Look) -> String {
     if all.is_empty() {
         return "no rollouts; `tidegate rollout start SERVICE --to VERSION` begins one".to_owned();
     }
@@ -52,7 +52,7 @@ pub(super) fn rollouts(all: &[RolloutView], now: Time, look: Look) -> String {
     table.print(look)
 }
 
-pub(super) fn instances(all: &[LocatedInstance], look: Look) -> String {
+pub(crate) fn instances(all: &[LocatedInstance], look: Look) -> String {
     if all.is_empty() {
         return "no instances; `tidegate register` announces one".to_owned();
     }
@@ -88,7 +88,7 @@ pub(super) fn instances(all: &[LocatedInstance], look: Look) -> String {
     table.print(look)
 }
 
-pub(super) fn proxies(all: &[ProxyView], now: Time, look: Look) -> String {
+pub(crate) fn proxies(all: &[ProxyView], now: Time, look: Look) -> String {
     if all.is_empty() {
         return "no proxies; `tidegate bootstrap` prints an Envoy bootstrap for one".to_owned();
     }
@@ -123,7 +123,7 @@ pub(super) fn proxies(all: &[ProxyView], now: Time, look: Look) -> String {
     table.print(look)
 }
 
-pub(super) fn documents(all: &[DocumentView], view: &View, look: Look) -> String {
+pub(crate) fn documents(all: &[DocumentView], view: &View, look: Look) -> String {
     if all.is_empty() {
         return "no documents; `tidegate apply -f FILE` adds some".to_owned();
     }
@@ -162,7 +162,7 @@ fn state_of(document: &DocumentView, view: &View) -> Option<String> {
     }
 }
 
-pub(super) fn why(why: &Why, look: Look) -> String {
+pub(crate) fn why(why: &Why, look: Look) -> String {
     let mut lines = vec![why.message.clone()];
     for blocker in why.blockers.iter().skip(1) {
         lines.extend(wrap::wrapped(&blocker.text, "  and ", look.width));
@@ -180,7 +180,7 @@ pub(super) fn why(why: &Why, look: Look) -> String {
 }
 
 /// A journal entry as one line.
-pub(super) fn entry(entry: &Numbered) -> String {
+pub(crate) fn entry(entry: &Numbered) -> String {
     let Numbered { seq, entry } = entry;
     format!("{seq:>6}  {:.0}  {}", entry.at, entry.record)
 }

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::history::{read, reconnected};
 use super::output::Output;
-use super::sse::Event;
+use super::sse::Events;
 use super::{Context, render};
 use crate::domain::RolloutName;
 use crate::engine::{Outcome, RolloutView, View};
@@ -26,17 +26,10 @@ impl Watch {
         let client = context.client()?;
         let mut screen = Screen::new(self.name, &context.output);
         let mut events = client.events().await?;
-        let outcome = 'connected: loop {
-            screen.catch_up(&client).await?;
-            let gone = loop {
-                match events.next().await {
-                    Ok(event) => {
-                        if let Some(outcome) = screen.take(&event, &events)? {
-                            break 'connected outcome;
-                        }
-                    }
-                    Err(gone) => break gone,
-                }
+        let outcome = loop {
+            let gone = match screen.follow(&client, &mut events).await {
+                Err(Failure::Client(e)) if e.is_passing() => e,
+                ended => break ended?,
             };
             screen.interrupted();
             context.output.note(&format!("{gone}; trying on"));
@@ -85,39 +78,53 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Reads the history since the last look.
-    async fn catch_up(&mut self, client: &Client) -> Result<(), Failure> {
-        let recent = &mut self.recent;
-        let mut take = |entry: &Numbered| {
-            remember(recent, entry.clone());
-            Ok(())
-        };
-        read(client, Some(&self.name), &mut self.next, &mut take).await
+    /// Shows the rollout until it ends.
+    async fn follow(&mut self, client: &Client, events: &mut Events) -> Result<Outcome, Failure> {
+        self.catch_up(client).await?;
+        loop {
+            let event = events.next().await?;
+            match event.name.as_str() {
+                "entry" => self.remember(events.read(&event)?),
+                "missed" => self.catch_up(client).await?,
+                "state" => {
+                    let view: View = events.read(&event)?;
+                    let rollout = match find(&view, &self.name) {
+                        // A control plane that has just started may not know its rollouts yet.
+                        Err(_) if !view.ready => continue,
+                        found => found?,
+                    };
+                    self.draw(&view, rollout)?;
+                    if let Some(outcome) = rollout.outcome {
+                        return Ok(outcome);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
-    /// Takes an event in; the outcome, once the rollout has ended.
-    fn take(
-        &mut self,
-        event: &Event,
-        events: &super::sse::Events,
-    ) -> Result<Option<Outcome>, Failure> {
-        match event.name.as_str() {
-            "entry" => {
-                let entry: Numbered = events.read(event)?;
-                if entry.seq >= self.next && entry.entry.record.rollout() == Some(&self.name) {
-                    self.next = entry.seq + 1;
-                    remember(&mut self.recent, entry);
-                }
-                Ok(None)
-            }
-            "state" => {
-                let view: View = events.read(event)?;
-                let rollout = find(&view, &self.name)?;
-                self.draw(&view, rollout)?;
-                Ok(rollout.outcome)
-            }
-            _ => Ok(None),
+    /// Reads the history since the last look.
+    async fn catch_up(&mut self, client: &Client) -> Result<(), Failure> {
+        let mut next = self.next;
+        let name = self.name.clone();
+        let mut take = |entry: &Numbered| {
+            self.remember(entry.clone());
+            Ok(())
+        };
+        read(client, Some(&name), &mut next, &mut take).await?;
+        self.next = next;
+        Ok(())
+    }
+
+    fn remember(&mut self, entry: Numbered) {
+        if entry.seq < self.next || entry.entry.record.rollout() != Some(&self.name) {
+            return;
         }
+        self.next = entry.seq + 1;
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(entry);
     }
 
     fn draw(&mut self, view: &View, rollout: &RolloutView) -> Result<(), Failure> {
@@ -152,11 +159,4 @@ impl<'a> Screen<'a> {
     fn interrupted(&mut self) {
         self.lines = 0;
     }
-}
-
-fn remember(recent: &mut VecDeque<Numbered>, entry: Numbered) {
-    if recent.len() == RECENT_MAX {
-        recent.pop_front();
-    }
-    recent.push_back(entry);
 }

@@ -14,7 +14,7 @@ const BAR_MAX: usize = 40;
 const BAR_SIDE: usize = 12;
 
 /// The whole picture, as `status` prints and `watch` redraws it.
-pub(in crate::cli) fn rollout(
+pub(crate) fn rollout(
     view: &View,
     rollout: &RolloutView,
     recent: &[Numbered],
@@ -54,7 +54,7 @@ pub(in crate::cli) fn rollout(
 }
 
 /// The same in one line, for lines that are appended.
-pub(in crate::cli) fn rollout_line(view: &View, rollout: &RolloutView) -> String {
+pub(crate) fn rollout_line(view: &View, rollout: &RolloutView) -> String {
     let mut parts = vec![format!(
         "{} {}/{}",
         rollout.phase, rollout.done, rollout.total
