@@ -1,10 +1,13 @@
 //! Tidegate rolls versions at the proxy: an xDS control plane for Envoy that takes the next step
 //! only when every proxy has proven the last one.
 
+pub mod api;
+pub mod cli;
 pub mod demo;
 pub mod discovery;
 pub mod domain;
 pub mod engine;
+pub mod observe;
 pub mod process;
 pub mod runtime;
 pub mod snapshot;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HookAction;
 use crate::domain::{
@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// A wait, and since when.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blocker {
     /// What is waited for.
     pub on: Wait,
@@ -21,7 +21,7 @@ pub struct Blocker {
 }
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Wait {
     /// The watch at the end.

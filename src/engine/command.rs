@@ -63,7 +63,7 @@ pub enum RolloutVerb {
 }
 
 /// The engine did as asked, or had done so before.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Answer {
     /// What holds now, in a sentence.
     pub message: String,

@@ -3,6 +3,8 @@
 //! State is a fold over these ([`super::State::apply`]), so a record says all that the fold needs
 //! and nothing that it could compute.
 
+mod sentence;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Stage};

@@ -485,29 +485,6 @@ impl RolloutState {
     }
 }
 
-impl Record {
-    /// The rollout that a record is about, if it is about one.
-    pub fn rollout(&self) -> Option<&RolloutName> {
-        match self {
-            Self::BatchBegan { rollout, .. }
-            | Self::BatchDone { rollout }
-            | Self::BakeBegan { rollout }
-            | Self::BakeDone { rollout }
-            | Self::HookCalled { rollout, .. }
-            | Self::HookDone { rollout, .. }
-            | Self::HookFailed { rollout, .. }
-            | Self::RolloutAborted { rollout, .. }
-            | Self::RolloutEnded { rollout, .. }
-            | Self::RolloutPaused { rollout, .. }
-            | Self::RolloutResumed { rollout, .. }
-            | Self::RolloutRetried { rollout, .. }
-            | Self::RolloutStarted { rollout, .. } => Some(rollout),
-            Self::RolloutAmended { spec } | Self::RolloutPlanned { spec, .. } => Some(&spec.name),
-            _ => None,
-        }
-    }
-}
-
 fn illegal(record: &Record, why: &str) -> IllegalRecord {
     IllegalRecord {
         record: format!("{record:?}"),

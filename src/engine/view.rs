@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Proof, Stage};
 use crate::domain::{
@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// Everything at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// The moment.
     pub at: Time,
@@ -29,7 +29,7 @@ pub struct View {
 }
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// Its name.
     pub name: ServiceName,
@@ -44,7 +44,7 @@ pub struct ServiceView {
 }
 
 /// A version of a service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VersionView {
     /// Its name.
     pub name: VersionName,
@@ -55,7 +55,7 @@ pub struct VersionView {
 }
 
 /// An instance.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceView {
     /// Its id.
     pub id: InstanceId,
@@ -80,7 +80,7 @@ pub struct InstanceView {
 }
 
 /// How an instance drained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DrainView {
     /// The instance.
     pub instance: InstanceId,
@@ -111,7 +111,7 @@ impl DrainView {
 }
 
 /// A rollout.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutView {
     /// Its name.
     pub name: RolloutName,
@@ -148,7 +148,7 @@ pub struct RolloutView {
 }
 
 /// What a rollout has measured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReportView {
     /// Each instance that drained, in order.
     pub drained: Vec<DrainView>,
@@ -161,7 +161,7 @@ pub struct ReportView {
 }
 
 /// Where a rollout stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Wanted, not begun.
     Planned,
@@ -203,7 +203,7 @@ impl std::fmt::Display for Phase {
 }
 
 /// A blocker: the typed reason, the sentence and the next command.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockerView {
     /// The sentence.
     pub text: String,
@@ -230,7 +230,7 @@ impl From<&super::Blocker> for BlockerView {
 }
 
 /// A proxy.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProxyView {
     /// Its node id.
     pub id: ProxyId,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
@@ -50,7 +50,7 @@ pub trait Control: Send + Sync + 'static {
 }
 
 /// A journal entry with its number.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Numbered {
     /// Its place in the journal, from 1.
     pub seq: u64,
@@ -60,7 +60,7 @@ pub struct Numbered {
 }
 
 /// What applying documents did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// One line for each document: `Rollout cart-42 created`, `Service cart unchanged`.
     pub changes: Vec<String>,
@@ -69,7 +69,7 @@ pub struct Applied {
 }
 
 /// The documents in force.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DocumentsView {
     /// Each document.
     pub documents: Vec<DocumentView>,
@@ -81,7 +81,7 @@ pub struct DocumentsView {
 }
 
 /// One document.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DocumentView {
     /// Its kind.
     pub kind: Kind,

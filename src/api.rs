@@ -1,0 +1,102 @@
+//! The REST API under `/v1`, live events, health and metrics.
+//!
+//! ```text
+//! GET … ──▶ the newest View ──▶ JSON            POST, PUT, DELETE … ──▶ Control ──▶ journal ──▶ answer
+//! ```
+//!
+//! Reads are answered from the newest view and never wait. Writes are answered once they are
+//! durable. Every failure is `{"error": …, "hint": …}` with a fitting status; unknown fields are
+//! refused. Knows of the control plane only the trait [`Control`], and decides nothing itself.
+//!
+//! | status | when |
+//! |---|---|
+//! | 404 | there is nothing of that name |
+//! | 409 | it would make no sense now |
+//! | 413 | the body is too large |
+//! | 422 | the request or the documents are wrong |
+//! | 503 | the control plane is not ready, is stopping, or is busy |
+
+mod documents;
+mod drain;
+mod error;
+mod events;
+mod extract;
+#[cfg(test)]
+pub(crate) mod fake;
+mod health;
+mod history;
+mod instances;
+mod origin;
+mod rollouts;
+#[cfg(test)]
+pub(crate) mod sample;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use drain::DrainAnswer;
+pub use error::ErrorBody;
+pub use history::HistoryPage;
+pub use instances::{Lease, LocatedInstance};
+pub use rollouts::{Reason, Why};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{delete, get, post, put};
+
+use crate::observe::Metrics;
+use crate::runtime::Control;
+use events::Clients;
+
+/// The largest request body in bytes; a directory of documents for a large fleet is a tenth of it.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What every handler can reach.
+#[derive(Clone)]
+struct Shared {
+    control: Arc<dyn Control>,
+    metrics: Arc<Metrics>,
+    clients: Clients,
+}
+
+/// All paths, for a server to serve.
+pub fn router(control: Arc<dyn Control>, metrics: Arc<Metrics>) -> Router {
+    let v1 = Router::new()
+        .route("/state", get(state::all))
+        .route("/services", get(state::services))
+        .route("/services/{name}", get(state::service))
+        .route("/rollouts", get(rollouts::list))
+        .route("/rollouts/{name}", get(rollouts::one))
+        .route("/rollouts/{name}/why", get(rollouts::why))
+        .route("/rollouts/{name}/{verb}", post(rollouts::act))
+        .route("/instances", get(instances::list))
+        .route("/instances/{id}/drain", post(drain::drain))
+        .route("/instances/{id}/undrain", post(drain::undrain))
+        .route(
+            "/instances/{service}/{id}",
+            put(instances::register).delete(instances::deregister),
+        )
+        .route("/proxies", get(state::proxies))
+        .route("/proxies/{id}", delete(state::forget_proxy))
+        .route("/documents", get(documents::list).post(documents::apply))
+        .route("/documents/{kind}/{name}", delete(documents::remove))
+        .route("/history", get(history::page))
+        .route("/events", get(events::stream));
+    Router::new()
+        .nest("/v1", v1)
+        .route("/healthz", get(health::lives))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(from_fn(origin::refuse_other_sites))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Shared {
+            control,
+            metrics,
+            clients: Clients::default(),
+        })
+}

@@ -1,0 +1,112 @@
+//! Rollouts: where they stand, why they wait, and the verbs.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::error::ApiError;
+use super::extract::{Body, By, parsed};
+use crate::domain::RolloutName;
+use crate::engine::{Answer, BlockerView, Command, Phase, RolloutVerb, RolloutView, Verb, View};
+
+/// The body of a verb.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, in the words of whoever asks.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Why a rollout waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The rollout.
+    pub rollout: RolloutName,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The answer in a sentence.
+    pub message: String,
+    /// Everything that it waits for.
+    pub blockers: Vec<BlockerView>,
+    /// Things to know that do not stop it.
+    pub notes: Vec<String>,
+}
+
+impl Why {
+    fn of(rollout: &RolloutView) -> Self {
+        let name = &rollout.name;
+        let message = match (rollout.blockers.as_slice(), rollout.ended) {
+            (_, Some(ended)) => format!("{name} is {} since {ended:.0}", rollout.phase),
+            ([], None) => format!("{name} is {} and waits for nothing", rollout.phase),
+            ([first, ..], None) => format!("{name} is {}: {}", rollout.phase, first.text),
+        };
+        Self {
+            rollout: name.clone(),
+            phase: rollout.phase,
+            message,
+            blockers: rollout.blockers.clone(),
+            notes: rollout.notes.clone(),
+        }
+    }
+}
+
+pub(super) async fn list(State(shared): State<Shared>) -> Json<Vec<RolloutView>> {
+    Json(shared.view().rollouts.clone())
+}
+
+pub(super) async fn one(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<RolloutView>, ApiError> {
+    find(&shared.view(), &name).cloned().map(Json)
+}
+
+pub(super) async fn why(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<Why>, ApiError> {
+    find(&shared.view(), &name).map(|rollout| Json(Why::of(rollout)))
+}
+
+pub(super) async fn act(
+    State(shared): State<Shared>,
+    Path((name, verb)): Path<(String, String)>,
+    By(by): By,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Json<Answer>, ApiError> {
+    let verb = Verb::Rollout {
+        name: parsed(&name)?,
+        verb: verb_named(&verb)?,
+    };
+    let command = Command { verb, by, reason };
+    Ok(Json(shared.control.command(command).await?))
+}
+
+fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
+    let found = view.rollouts.iter().find(|r| r.name.as_str() == name);
+    found.ok_or_else(|| {
+        ApiError::not_found(
+            format!("there is no rollout {name}"),
+            "`tidegate rollout status` lists them",
+        )
+    })
+}
+
+fn verb_named(word: &str) -> Result<RolloutVerb, ApiError> {
+    Ok(match word {
+        "abort" => RolloutVerb::Abort,
+        "pause" => RolloutVerb::Pause,
+        "resume" => RolloutVerb::Resume,
+        "retry" => RolloutVerb::Retry,
+        "skip" => RolloutVerb::Skip,
+        "undo" => RolloutVerb::Undo,
+        _ => {
+            return Err(ApiError::not_found(
+                format!("a rollout knows no verb `{word}`"),
+                "use abort, pause, resume, retry, skip or undo",
+            ));
+        }
+    })
+}

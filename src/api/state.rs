@@ -1,0 +1,60 @@
+//! The view and its parts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::Shared;
+use super::error::ApiError;
+use super::extract::{By, parsed};
+use crate::engine::{Answer, Command, ProxyView, ServiceView, Verb, View};
+
+impl Shared {
+    /// The newest view.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.control.view().borrow())
+    }
+}
+
+pub(super) async fn all(State(shared): State<Shared>) -> Json<Arc<View>> {
+    Json(shared.view())
+}
+
+pub(super) async fn services(State(shared): State<Shared>) -> Json<Vec<ServiceView>> {
+    Json(shared.view().services.clone())
+}
+
+pub(super) async fn service(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<ServiceView>, ApiError> {
+    let view = shared.view();
+    let found = view.services.iter().find(|s| s.name.as_str() == name);
+    found.cloned().map(Json).ok_or_else(|| {
+        ApiError::not_found(
+            format!("there is no service {name}"),
+            "`tidegate get services` lists them",
+        )
+    })
+}
+
+pub(super) async fn proxies(State(shared): State<Shared>) -> Json<Vec<ProxyView>> {
+    Json(shared.view().proxies.clone())
+}
+
+pub(super) async fn forget_proxy(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    By(by): By,
+) -> Result<Json<Answer>, ApiError> {
+    let verb = Verb::ForgetProxy {
+        proxy: parsed(&id)?,
+    };
+    let command = Command {
+        verb,
+        by,
+        reason: None,
+    };
+    Ok(Json(shared.control.command(command).await?))
+}

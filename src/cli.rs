@@ -1,0 +1,176 @@
+//! The command line: one file per command, most of which talk to a control plane by its API.
+//!
+//! Data goes to stdout, all else to stderr; `--output json` gives programs the API's own values.
+//! A command returns what failed and never ends the process or prints by other means than
+//! [`Output`]. Rendering is pure and lives in `render`.
+
+mod apply;
+mod client;
+mod completions;
+mod delete;
+mod drain;
+mod failure;
+mod get;
+mod history;
+mod instances;
+mod output;
+mod proxies;
+mod register;
+pub(crate) mod render;
+mod rollout;
+mod signal;
+mod sse;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::observe::{LogFormat, init_logs};
+use client::Client;
+use failure::Failure;
+use output::{Format, Output};
+
+/// Shown below every `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for `drain --wait`: safe to stop, and the output says if that is unproven
+  1  failed or refused; for `drain --wait`: not released in time; for `rollout watch`: rolled back
+  2  the command line is wrong
+  3  the control plane cannot be reached";
+
+/// Rolls versions at the proxy: an xDS control plane for Envoy that takes the next step only when
+/// every proxy has proven the last one.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The control plane's API
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_SERVER",
+        default_value = "http://127.0.0.1:18080",
+        value_name = "URL"
+    )]
+    server: String,
+    /// For people, or for programs
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    /// Who asks, for the audit trail [default: user@host]
+    #[arg(long, global = true, env = "TIDEGATE_ACTOR", value_name = "NAME")]
+    actor: Option<String>,
+    /// The login name, for the default of `--actor`
+    #[arg(
+        long,
+        global = true,
+        env = "USER",
+        hide = true,
+        default_value = "unknown"
+    )]
+    user: String,
+    /// Which log lines go to stderr, such as `info,tidegate::xds=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// How log lines are written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Apply(apply::Apply),
+    Completions(completions::Completions),
+    Delete(delete::Delete),
+    Drain(drain::Drain),
+    Get(get::Get),
+    History(history::History),
+    Instances(instances::Instances),
+    Proxies(proxies::Proxies),
+    Register(register::Register),
+    Rollout(rollout::Rollout),
+    Undrain(drain::Undrain),
+    Why(why::Why),
+}
+
+/// What every command runs with.
+struct Context {
+    global: Global,
+    output: Output,
+}
+
+impl Context {
+    /// A client of the control plane that `--server` names.
+    fn client(&self) -> Result<Client, Failure> {
+        let actor = self.global.actor.clone().unwrap_or_else(|| {
+            let host = client::host_name();
+            format!("{}@{host}", self.global.user)
+        });
+        Ok(Client::new(&self.global.server, &actor)?)
+    }
+}
+
+/// Runs the command line of this process.
+pub async fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let output = Output::new(global.output);
+    let context = Context { global, output };
+    let begun = init_logs(&context.global.log, context.global.log_format);
+    let ended = match begun {
+        Ok(()) => run(command, &context).await,
+        Err(e) => Err(e.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Apply(it) => it.run(context).await,
+        Command::Completions(it) => it.run(context),
+        Command::Delete(it) => it.run(context).await,
+        Command::Drain(it) => it.run(context).await,
+        Command::Get(it) => it.run(context).await,
+        Command::History(it) => it.run(context).await,
+        Command::Instances(it) => it.run(context).await,
+        Command::Proxies(it) => it.run(context).await,
+        Command::Register(it) => it.run(context).await,
+        Command::Rollout(it) => it.run(context).await,
+        Command::Undrain(it) => it.run(context).await,
+        Command::Why(it) => it.run(context).await,
+    }
+}

@@ -1,0 +1,152 @@
+//! Where everything is printed: data on stdout, all else on stderr.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, PoisonError};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::render::Look;
+
+/// For whom data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The streams of this process, and how to write to them. The locks are held for one write each and
+/// keep what two tasks print apart.
+pub(super) struct Output {
+    format: Format,
+    terminal: bool,
+    colour: bool,
+    stdout: Sink,
+    stderr: Sink,
+}
+
+type Sink = Mutex<Box<dyn Write + Send>>;
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            terminal: io::stdout().is_terminal(),
+            colour: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            stdout: Mutex::new(Box::new(io::stdout())),
+            stderr: Mutex::new(Box::new(anstream::stderr())),
+        }
+    }
+
+    /// Prints elsewhere, for tests.
+    #[cfg(test)]
+    pub(super) fn into_sinks(
+        format: Format,
+        stdout: impl Write + Send + 'static,
+        stderr: impl Write + Send + 'static,
+    ) -> Self {
+        Self {
+            format,
+            terminal: false,
+            colour: false,
+            stdout: Mutex::new(Box::new(stdout)),
+            stderr: Mutex::new(Box::new(stderr)),
+        }
+    }
+
+    /// How to render for stdout. Asked anew each time, since a terminal may be resized.
+    pub(super) fn look(&self) -> Look {
+        Look {
+            colour: self.colour,
+            width: self.terminal.then(terminal_width),
+        }
+    }
+
+    /// Can what was printed be overwritten?
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints data as text, or as indented JSON.
+    pub(super) fn show<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.data(&text(value)),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(value).map_err(io::Error::other);
+                self.data(&json.map_err(Failure::Stdout)?)
+            }
+        }
+    }
+
+    /// Prints data of a series: a line of text, or a line of JSON.
+    pub(super) fn line<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.data(&text(value)),
+            Format::Json => {
+                let json = serde_json::to_string(value).map_err(io::Error::other);
+                self.data(&json.map_err(Failure::Stdout)?)
+            }
+        }
+    }
+
+    /// Prints data, and an end of line where there is none.
+    pub(super) fn data(&self, text: &str) -> Result<(), Failure> {
+        let end = if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        write!(stdout, "{text}{end}")
+            .and_then(|()| stdout.flush())
+            .map_err(Failure::Stdout)
+    }
+
+    /// Says something that is no data.
+    pub(super) fn note(&self, text: &str) {
+        let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is left to be told that stderr is closed.
+        let _ = writeln!(stderr, "{text}");
+    }
+
+    /// Says what failed and what would help.
+    pub(super) fn failure(&self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
+        self.note(&format!("\x1b[1;31merror\x1b[0m: {failure}"));
+        if let Some(hint) = failure.hint() {
+            self.note(&format!("\x1b[1;36mhint\x1b[0m: {hint}"));
+        }
+    }
+}
+
+/// For terminals that do not know their width, such as those of some CI systems.
+const WIDTH_DEFAULT: usize = 80;
+
+/// No picture is worth anything below this.
+const WIDTH_MIN: usize = 30;
+
+fn terminal_width() -> usize {
+    let width = comfy_table::Table::new().width().map(usize::from);
+    match width {
+        None | Some(0) => WIDTH_DEFAULT,
+        Some(width) => width.max(WIDTH_MIN),
+    }
+}

@@ -1,0 +1,41 @@
+//! `tidegate proxies`
+
+use hyper::Method;
+
+use super::Context;
+use super::client::{Payload, encoded};
+use super::failure::Failure;
+use super::render;
+use crate::domain::ProxyId;
+use crate::engine::Answer;
+
+/// Who is connected, what each has acknowledged, and what it refuses
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Proxies {
+    #[command(subcommand)]
+    command: Option<Verb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Say that a proxy will not come back, so that nothing waits for its word
+    Forget {
+        /// Its node id
+        node: ProxyId,
+    },
+}
+
+impl Proxies {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let (client, output) = (context.client()?, &context.output);
+        if let Some(Verb::Forget { node }) = self.command {
+            let path = format!("/v1/proxies/{}", encoded(node.as_str()));
+            let answer: Answer = client.send(Method::DELETE, &path, Payload::Nothing).await?;
+            return output.show(&answer, |it| it.message.clone());
+        }
+        let view = client.view().await?;
+        let look = output.look();
+        output.show(&view.proxies, |all| render::proxies(all, view.at, look))
+    }
+}

@@ -1,0 +1,146 @@
+//! `tidegate rollout`: start one, see where it stands, and the verbs.
+
+use hyper::Method;
+use serde_json::json;
+
+use super::client::{Client, Payload, encoded};
+use super::failure::Failure;
+use super::{Context, render, watch};
+use crate::api::Reason;
+use crate::domain::{RolloutName, ServiceName, VersionName};
+use crate::engine::{Answer, RolloutView};
+use crate::runtime::Applied;
+
+/// Start a rollout, follow it, hold it, turn it round
+#[derive(Debug, clap::Args)]
+pub(super) struct Rollout {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Go back through the same steps
+    Abort(Verb),
+    /// Begin no further step
+    Pause(Verb),
+    /// Go on after a pause
+    Resume(Verb),
+    /// Try again what failed
+    Retry(Verb),
+    /// Do not wait for what it waits for now
+    Skip(Verb),
+    /// Write a Rollout document with every default, and apply it
+    Start(Start),
+    /// Where rollouts stand
+    Status(Status),
+    /// Go back to the version before, after the end
+    Undo(Verb),
+    /// Follow a rollout to its end
+    Watch(watch::Watch),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verb {
+    /// The rollout
+    name: RolloutName,
+    /// Why, for the audit trail
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Start {
+    /// What is rolled
+    service: ServiceName,
+    /// The version it ends on
+    #[arg(long)]
+    to: VersionName,
+    /// Its name [default: service and version]
+    #[arg(long)]
+    name: Option<RolloutName>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Status {
+    /// Only this one, in detail
+    name: Option<RolloutName>,
+}
+
+impl Rollout {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let (word, verb) = match self.command {
+            Command::Start(start) => return start.run(context).await,
+            Command::Status(status) => return status.run(context).await,
+            Command::Watch(watch) => return watch.run(context).await,
+            Command::Abort(verb) => ("abort", verb),
+            Command::Pause(verb) => ("pause", verb),
+            Command::Resume(verb) => ("resume", verb),
+            Command::Retry(verb) => ("retry", verb),
+            Command::Skip(verb) => ("skip", verb),
+            Command::Undo(verb) => ("undo", verb),
+        };
+        let path = format!("/v1/rollouts/{}/{word}", encoded(verb.name.as_str()));
+        let reason = Payload::json(&Reason {
+            reason: verb.reason,
+        })?;
+        let answer: Answer = context.client()?.send(Method::POST, &path, reason).await?;
+        context.output.show(&answer, |it| it.message.clone())
+    }
+}
+
+impl Start {
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        let client = context.client()?;
+        let name = self.name.as_ref().map_or_else(
+            // A version may hold a `+`, a rollout's name may not.
+            || format!("{}-{}", self.service, self.to).replace('+', "-"),
+            ToString::to_string,
+        );
+        if let Some(ended) = ended(&client, &name).await? {
+            return Err(Failure::News {
+                what: format!("rollout {name} exists and is {}", ended.phase),
+                hint: "give the new one another --name".to_owned(),
+            });
+        }
+        // JSON is YAML, and quotes what needs quotes.
+        let document = json!({
+            "kind": "Rollout",
+            "name": name,
+            "spec": { "service": self.service, "to": self.to },
+        });
+        let yaml = Payload::Yaml(document.to_string());
+        let applied: Applied = client.send(Method::POST, "/v1/documents", yaml).await?;
+        context.output.show(&applied, |it| it.changes.join("\n"))?;
+        for warning in &applied.warnings {
+            context.output.note(&format!("warning: {warning}"));
+        }
+        let next = format!("`tidegate rollout watch {name}` follows it");
+        context.output.note(&next);
+        Ok(())
+    }
+}
+
+/// A rollout of that name which is over; the same document again would do nothing.
+async fn ended(client: &Client, name: &str) -> Result<Option<RolloutView>, Failure> {
+    let path = format!("/v1/rollouts/{}", encoded(name));
+    match client.get::<RolloutView>(&path).await {
+        Ok(rollout) => Ok(rollout.ended.is_some().then_some(rollout)),
+        Err(e) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+impl Status {
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        let view = context.client()?.view().await?;
+        let (output, look) = (&context.output, context.output.look());
+        let Some(name) = self.name else {
+            return output.show(&view.rollouts, |all| render::rollouts(all, view.at, look));
+        };
+        let found = watch::find(&view, &name)?;
+        output.show(found, |rollout| {
+            render::rollout(&view, rollout, &[], view.at, look)
+        })
+    }
+}

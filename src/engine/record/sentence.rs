@@ -1,0 +1,187 @@
+//! Records in words, for the history and the log.
+
+use std::fmt;
+
+use super::{Origin, Outcome, Record};
+use crate::domain::{InstanceId, RolloutName};
+use crate::engine::Cause;
+
+impl Record {
+    /// The rollout that this belongs to, if it says so.
+    pub fn rollout(&self) -> Option<&RolloutName> {
+        match self {
+            Self::BatchBegan { rollout, .. }
+            | Self::BatchDone { rollout }
+            | Self::BakeBegan { rollout }
+            | Self::BakeDone { rollout }
+            | Self::HookCalled { rollout, .. }
+            | Self::HookDone { rollout, .. }
+            | Self::HookFailed { rollout, .. }
+            | Self::RolloutAborted { rollout, .. }
+            | Self::RolloutEnded { rollout, .. }
+            | Self::RolloutPaused { rollout, .. }
+            | Self::RolloutResumed { rollout, .. }
+            | Self::RolloutRetried { rollout, .. }
+            | Self::RolloutStarted { rollout, .. } => Some(rollout),
+            Self::RolloutAmended { spec } | Self::RolloutPlanned { spec, .. } => Some(&spec.name),
+            Self::InstanceMoved { to, .. } => match to.cause() {
+                Some(Cause::Rollout(rollout)) => Some(rollout),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BatchBegan { rollout, members } => {
+                write!(f, "{rollout}: a batch begins: {}", listed(members))
+            }
+            Self::BatchDone { rollout } => write!(f, "{rollout}: the batch is replaced"),
+            Self::BakeBegan { rollout } => write!(f, "{rollout}: everything is moved; it bakes"),
+            Self::BakeDone { rollout } => write!(f, "{rollout}: the bake is over"),
+            Self::DocumentsApplied { documents, by } => write!(
+                f,
+                "documents by {by}: {} services, {} gateways, {} gates, {} rollouts",
+                documents.services.len(),
+                documents.gateways.len(),
+                documents.gates.len(),
+                documents.rollouts.len(),
+            ),
+            Self::HookCalled { rollout, call } => write!(
+                f,
+                "{rollout}: {} hook for {} ({})",
+                call.action, call.instance, call.version
+            ),
+            Self::HookDone { rollout, key } => write!(f, "{rollout}: hook {key} is done"),
+            Self::HookFailed {
+                rollout,
+                key,
+                error,
+            } => write!(f, "{rollout}: hook {key} failed: {error}"),
+            Self::InForce {
+                generation,
+                proxies,
+                took,
+            } => write!(
+                f,
+                "generation {generation} is in force on {proxies} proxies after {took}"
+            ),
+            Self::InstanceGone { service, instance } => write!(f, "{service}: {instance} is gone"),
+            Self::InstanceLost {
+                service,
+                instance,
+                stage,
+            } => write!(f, "{service}: {instance} vanished while {stage}"),
+            Self::InstanceMoved {
+                service,
+                instance,
+                to,
+                why,
+            } => {
+                write!(f, "{service}: {instance} is {to}: {why}")?;
+                match to.proof() {
+                    Some(proof) => write!(f, " ({proof})"),
+                    None => Ok(()),
+                }
+            }
+            Self::InstanceSeen { service, instance } => write!(
+                f,
+                "{service}: {} of {} at {}",
+                instance.id, instance.version, instance.address
+            ),
+            Self::ProxyForgotten { proxy, by } => write!(f, "proxy {proxy} is forgotten, by {by}"),
+            Self::ProxySeen { identity } => write!(f, "proxy {} ({})", identity.id, identity.agent),
+            Self::Published {
+                generation,
+                services,
+            } => {
+                write!(f, "generation {generation} is published")?;
+                match services.as_slice() {
+                    [] => Ok(()),
+                    changed => {
+                        let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
+                        write!(f, ": {}", names.join(", "))
+                    }
+                }
+            }
+            Self::RolloutAborted {
+                rollout,
+                by,
+                reason,
+            } => write!(f, "{rollout}: aborted by {by}{}", because(reason.as_ref())),
+            Self::RolloutAmended { spec } => write!(f, "{}: its document changed", spec.name),
+            Self::RolloutEnded { rollout, outcome } => match outcome {
+                Outcome::Done => write!(f, "{rollout}: done"),
+                Outcome::RolledBack => write!(f, "{rollout}: rolled back"),
+            },
+            Self::RolloutPaused {
+                rollout,
+                by,
+                reason,
+            } => write!(f, "{rollout}: paused by {by}{}", because(reason.as_ref())),
+            Self::RolloutPlanned { spec, origin, by } => {
+                let undo = match origin {
+                    Origin::Document => "",
+                    Origin::Undo => " (undo)",
+                };
+                write!(
+                    f,
+                    "{}: {} to {} is wanted by {by}{undo}",
+                    spec.name, spec.service, spec.to
+                )
+            }
+            Self::RolloutResumed {
+                rollout,
+                by,
+                reason,
+            } => write!(f, "{rollout}: resumed by {by}{}", because(reason.as_ref())),
+            Self::RolloutRetried {
+                rollout,
+                by,
+                reason,
+            } => write!(f, "{rollout}: retried by {by}{}", because(reason.as_ref())),
+            Self::RolloutStarted {
+                rollout,
+                from,
+                desired,
+            } => write!(f, "{rollout}: starts from {from} with {desired} instances"),
+            Self::StableChosen { service, version } => write!(f, "{service}: {version} is stable"),
+            Self::VersionRouted { service, version } => {
+                write!(f, "{service}: {version} gets its cluster")
+            }
+            Self::VersionTornDown { service, version } => {
+                write!(f, "{service}: the cluster of {version} goes")
+            }
+            Self::VersionUnrouted {
+                service,
+                version,
+                generation,
+            } => write!(
+                f,
+                "{service}: routes leave {version} out from generation {generation} on"
+            ),
+        }
+    }
+}
+
+fn because(reason: Option<&String>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
+}
+
+/// How many names a sentence can bear.
+const NAMES_SHOWN_MAX: usize = 5;
+
+fn listed(members: &[InstanceId]) -> String {
+    let shown: Vec<&str> = members
+        .iter()
+        .take(NAMES_SHOWN_MAX)
+        .map(InstanceId::as_str)
+        .collect();
+    match members.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

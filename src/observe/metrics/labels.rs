@@ -1,0 +1,98 @@
+//! Label sets. Each value comes from a small set: stages, phases, kinds, names from documents.
+
+use prometheus_client::encoding::EncodeLabelSet;
+
+use crate::engine::{Proof, Wait};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BlockerLabels {
+    kind: &'static str,
+}
+
+impl BlockerLabels {
+    /// The same words as `kind` in the API's blockers.
+    pub(super) const fn new(wait: &Wait) -> Self {
+        let kind = match wait {
+            Wait::Bake { .. } => "bake",
+            Wait::Barrier { .. } => "barrier",
+            Wait::DocumentDeleted => "documentDeleted",
+            Wait::DocumentDiffers { .. } => "documentDiffers",
+            Wait::Drain { .. } => "drain",
+            Wait::Hook { .. } => "hook",
+            Wait::HookFailed { .. } => "hookFailed",
+            Wait::Instances { .. } => "instances",
+            Wait::LostProxies { .. } => "lostProxies",
+            Wait::Nacked { .. } => "nacked",
+            Wait::Ready { .. } => "ready",
+            Wait::NotReady { .. } => "notReady",
+            Wait::OtherRollout { .. } => "otherRollout",
+            Wait::Paused { .. } => "paused",
+            Wait::NoStable => "noStable",
+            Wait::WrongStart { .. } => "wrongStart",
+        };
+        Self { kind }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct InstanceLabels {
+    pub(super) service: String,
+    pub(super) version: String,
+    pub(super) stage: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct KindLabels {
+    kind: String,
+}
+
+impl KindLabels {
+    pub(super) fn new(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+impl OutcomeLabels {
+    pub(super) const DONE: Self = Self { outcome: "done" };
+    pub(super) const ROLLED_BACK: Self = Self {
+        outcome: "rolledBack",
+    };
+
+    pub(super) fn of_drain(proof: &Proof) -> Self {
+        Self {
+            outcome: if proof.is_full() {
+                "proven"
+            } else {
+                "unproven"
+            },
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PhaseLabels {
+    pub(super) phase: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ProxyLabels {
+    state: &'static str,
+}
+
+impl ProxyLabels {
+    pub(super) const CONNECTED: Self = Self { state: "connected" };
+    pub(super) const LOST: Self = Self { state: "lost" };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct VersionLabels {
+    pub(super) service: String,
+    pub(super) version: String,
+}
