@@ -5,9 +5,11 @@
 //! [`Output`]. Rendering is pure and lives in `render`.
 
 mod apply;
+mod bootstrap;
 mod client;
 mod completions;
 mod delete;
+mod demo;
 mod drain;
 mod failure;
 mod get;
@@ -18,10 +20,12 @@ mod proxies;
 mod register;
 pub(crate) mod render;
 mod rollout;
+mod serve;
 mod signal;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod watch;
 mod why;
 
@@ -29,6 +33,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::demo::{AppOptions, KeeperOptions};
 use crate::observe::{LogFormat, init_logs};
 use client::Client;
 use failure::Failure;
@@ -109,8 +114,16 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Apply(apply::Apply),
+    Bootstrap(bootstrap::Bootstrap),
     Completions(completions::Completions),
     Delete(delete::Delete),
+    Demo(demo::Demo),
+    /// A sample service; the demo's instances are processes of it
+    #[command(hide = true)]
+    DemoApp(AppOptions),
+    /// Runs a program that must not outlive the demo
+    #[command(hide = true)]
+    DemoKeeper(KeeperOptions),
     Drain(drain::Drain),
     Get(get::Get),
     History(history::History),
@@ -118,7 +131,10 @@ enum Command {
     Proxies(proxies::Proxies),
     Register(register::Register),
     Rollout(rollout::Rollout),
+    Schema(validate::Schema),
+    Serve(serve::Serve),
     Undrain(drain::Undrain),
+    Validate(validate::Validate),
     Why(why::Why),
 }
 
@@ -150,7 +166,7 @@ pub async fn main() -> ExitCode {
         Err(e) => Err(e.into()),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             context.output.failure(&failure);
             failure.exit_code()
@@ -158,19 +174,27 @@ pub async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, context: &Context) -> Result<(), Failure> {
+async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
-        Command::Apply(it) => it.run(context).await,
-        Command::Completions(it) => it.run(context),
-        Command::Delete(it) => it.run(context).await,
-        Command::Drain(it) => it.run(context).await,
-        Command::Get(it) => it.run(context).await,
-        Command::History(it) => it.run(context).await,
-        Command::Instances(it) => it.run(context).await,
-        Command::Proxies(it) => it.run(context).await,
-        Command::Register(it) => it.run(context).await,
-        Command::Rollout(it) => it.run(context).await,
-        Command::Undrain(it) => it.run(context).await,
-        Command::Why(it) => it.run(context).await,
+        Command::Apply(it) => it.run(context).await?,
+        Command::Bootstrap(it) => it.run(context)?,
+        Command::Completions(it) => it.run(context)?,
+        Command::Delete(it) => it.run(context).await?,
+        Command::Demo(it) => return it.run(context).await,
+        Command::DemoApp(options) => return demo::app(options).await,
+        Command::DemoKeeper(options) => return demo::keeper(options).await,
+        Command::Drain(it) => it.run(context).await?,
+        Command::Get(it) => it.run(context).await?,
+        Command::History(it) => it.run(context).await?,
+        Command::Instances(it) => it.run(context).await?,
+        Command::Proxies(it) => it.run(context).await?,
+        Command::Register(it) => it.run(context).await?,
+        Command::Rollout(it) => it.run(context).await?,
+        Command::Schema(it) => it.run(context)?,
+        Command::Serve(it) => it.run(context).await?,
+        Command::Undrain(it) => it.run(context).await?,
+        Command::Validate(it) => it.run(context)?,
+        Command::Why(it) => it.run(context).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }

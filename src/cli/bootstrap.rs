@@ -1,0 +1,64 @@
+//! `tidegate bootstrap`
+
+use super::Context;
+use super::failure::Failure;
+use crate::domain::Span;
+use crate::snapshot::{BootstrapOptions, Shape, Variant, bootstrap};
+
+/// Print an Envoy bootstrap for a proxy of a gateway
+#[derive(Debug, clap::Args)]
+pub(super) struct Bootstrap {
+    /// The proxy's id; each proxy has its own
+    #[arg(long, default_value = "proxy-1")]
+    node_id: String,
+    /// What gateways select by `proxies: {cluster: …}`
+    #[arg(long)]
+    node_cluster: String,
+    /// The proxy's region
+    #[arg(long, default_value = "")]
+    region: String,
+    /// The proxy's zone
+    #[arg(long, default_value = "")]
+    zone: String,
+    /// Where the control plane listens for proxies
+    #[arg(long, default_value = "127.0.0.1:18000", value_name = "HOST:PORT", value_parser = host_and_port)]
+    xds: (String, u16),
+    /// Where the proxy's own admin interface listens
+    #[arg(long, default_value = "127.0.0.1:9901", value_name = "HOST:PORT", value_parser = host_and_port)]
+    admin: (String, u16),
+    /// How often the proxy reports; a proof of drain takes about three times this
+    #[arg(long, default_value = "500ms")]
+    flush_interval: Span,
+    /// State of the world in place of delta
+    #[arg(long)]
+    sotw: bool,
+    /// The proxy has listeners of its own, and takes only clusters and what it names
+    #[arg(long)]
+    own_listeners: bool,
+}
+
+impl Bootstrap {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let options = BootstrapOptions {
+            node_id: self.node_id,
+            node_cluster: self.node_cluster,
+            region: self.region,
+            zone: self.zone,
+            xds_address: self.xds,
+            admin_address: self.admin,
+            variant: if self.sotw { Variant::Sotw } else { Variant::Delta },
+            flush_interval: self.flush_interval,
+            shape: if self.own_listeners { Shape::OwnListeners } else { Shape::Sidecar },
+        };
+        let yaml = bootstrap(&options);
+        context.output.show(&yaml, Clone::clone)
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let bad = || format!("`{text}` is no HOST:PORT");
+    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = port.parse().map_err(|_| bad())?;
+    if host.is_empty() { Err(bad()) } else { Ok((host.to_owned(), port)) }
+}

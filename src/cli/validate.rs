@@ -1,0 +1,68 @@
+//! `tidegate validate` and `tidegate schema`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::Context;
+use super::failure::Failure;
+use crate::snapshot::check_overlay;
+use crate::spec::{self, Source};
+
+/// Check documents, as one set, without a control plane
+#[derive(Debug, clap::Args)]
+pub(super) struct Validate {
+    /// Files, or directories of them
+    #[arg(required = true, value_name = "FILE")]
+    paths: Vec<PathBuf>,
+}
+
+/// Print the JSON Schema of all documents, for editors
+#[derive(Debug, clap::Args)]
+pub(super) struct Schema {}
+
+impl Validate {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut sources = Vec::new();
+        for path in self.paths {
+            if path.is_dir() {
+                sources.extend(spec::read_directory(&path).map_err(Failure::Input)?);
+            } else {
+                let text = fs_err::read_to_string(&path).map_err(Failure::Input)?;
+                sources.push(Source { name: path.display().to_string(), text });
+            }
+        }
+        let checked = |overlay: &str| check_overlay(overlay).map_err(|error| error.to_string());
+        let output = &context.output;
+        match spec::load(&sources, checked) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    output.note(&warning.to_string());
+                }
+                let names: Vec<String> =
+                    loaded.index.iter().map(|entry| format!("{} {}", entry.kind, entry.name)).collect();
+                let warnings: Vec<String> =
+                    loaded.warnings.iter().map(ToString::to_string).collect();
+                let said = json!({ "valid": true, "documents": names, "warnings": warnings });
+                output.show(&said, |_| format!("valid: {}", names.join(", ")))
+            }
+            Err(refusal) => {
+                if output.is_json() {
+                    let said = json!({ "valid": false, "problems": refusal.problems });
+                    output.show(&said, |_| String::new())?;
+                } else {
+                    output.note(&refusal.report(output.look().colour));
+                }
+                let count = refusal.problems.len();
+                Err(Failure::News { what: format!("{count} problems found"), hint: String::new() })
+            }
+        }
+    }
+}
+
+impl Schema {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let schema = spec::json_schema();
+        context.output.show(&schema, |schema| format!("{schema:#}"))
+    }
+}
