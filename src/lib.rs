@@ -5,3 +5,4 @@ pub mod domain;
 pub mod engine;
 pub mod protocol;
 pub mod snapshot;
+pub mod xds;
