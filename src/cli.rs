@@ -131,7 +131,8 @@ enum Command {
     Proxies(proxies::Proxies),
     Register(register::Register),
     Rollout(rollout::Rollout),
-    Schema(validate::Schema),
+    /// Print the JSON Schema of all documents, for editors
+    Schema,
     Serve(serve::Serve),
     Undrain(drain::Undrain),
     Validate(validate::Validate),
@@ -190,7 +191,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Proxies(it) => it.run(context).await?,
         Command::Register(it) => it.run(context).await?,
         Command::Rollout(it) => it.run(context).await?,
-        Command::Schema(it) => it.run(context)?,
+        Command::Schema => validate::schema(context)?,
         Command::Serve(it) => it.run(context).await?,
         Command::Undrain(it) => it.run(context).await?,
         Command::Validate(it) => it.run(context)?,

@@ -6,6 +6,7 @@
 
 mod logs;
 mod metrics;
+mod streams;
 
 pub use logs::{BadFilter, LogFormat, init_logs};
 pub use metrics::Metrics;

@@ -46,9 +46,17 @@ impl Bootstrap {
             zone: self.zone,
             xds_address: self.xds,
             admin_address: self.admin,
-            variant: if self.sotw { Variant::Sotw } else { Variant::Delta },
+            variant: if self.sotw {
+                Variant::Sotw
+            } else {
+                Variant::Delta
+            },
             flush_interval: self.flush_interval,
-            shape: if self.own_listeners { Shape::OwnListeners } else { Shape::Sidecar },
+            shape: if self.own_listeners {
+                Shape::OwnListeners
+            } else {
+                Shape::Sidecar
+            },
         };
         let yaml = bootstrap(&options);
         context.output.show(&yaml, Clone::clone)
@@ -60,5 +68,9 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = port.parse().map_err(|_| bad())?;
-    if host.is_empty() { Err(bad()) } else { Ok((host.to_owned(), port)) }
+    if host.is_empty() {
+        Err(bad())
+    } else {
+        Ok((host.to_owned(), port))
+    }
 }

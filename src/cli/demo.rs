@@ -73,5 +73,8 @@ pub(super) async fn keeper(options: KeeperOptions) -> Result<ExitCode, Failure> 
 }
 
 fn failed(error: demo::DemoError) -> Failure {
-    Failure::News { what: error.to_string(), hint: String::new() }
+    Failure::News {
+        what: error.to_string(),
+        hint: String::new(),
+    }
 }

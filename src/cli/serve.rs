@@ -39,7 +39,12 @@ pub(super) struct Serve {
     #[arg(long, env = "TIDEGATE_LISTEN_API", default_value = "127.0.0.1:18080")]
     listen_api: SocketAddr,
     /// Where the journal is kept
-    #[arg(long, env = "TIDEGATE_DATA", default_value = "tidegate-data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "TIDEGATE_DATA",
+        default_value = "tidegate-data",
+        value_name = "DIR"
+    )]
     data: PathBuf,
     /// A directory of documents, watched
     #[arg(long, env = "TIDEGATE_DOCUMENTS", value_name = "DIR")]
@@ -84,7 +89,9 @@ impl Serve {
         tasks.spawn_essential("xds", serve_proxies(&tasks, &plane, &metrics, xds));
         tasks.spawn_essential("api", serve_api(&tasks, &plane, &metrics, api));
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics));
-        context.output.note(&format!("proxies connect to {xds_at}, the API is at http://{api_at}"));
+        context.output.note(&format!(
+            "proxies connect to {xds_at}, the API is at http://{api_at}"
+        ));
 
         tokio::select! {
             () = stopped() => {}
@@ -104,8 +111,10 @@ impl Serve {
 
     /// Whoever can reach the ports can move traffic, so only loopback is open by default.
     fn check_addresses(&self) -> Result<(), Failure> {
-        for (address, flag) in [(self.listen_xds, "--listen-xds"), (self.listen_api, "--listen-api")]
-        {
+        for (address, flag) in [
+            (self.listen_xds, "--listen-xds"),
+            (self.listen_api, "--listen-api"),
+        ] {
             if !address.ip().is_loopback() && !self.insecure {
                 return Err(Failure::News {
                     what: format!("{flag} {address} is open to others, without encryption"),
@@ -118,14 +127,18 @@ impl Serve {
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::News {
-        what: format!("cannot listen on {address}: {error}"),
-        hint: format!("choose another address with `{flag}`"),
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::News {
+            what: format!("cannot listen on {address}: {error}"),
+            hint: format!("choose another address with `{flag}`"),
+        })
 }
 
 fn local(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+    listener
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
 /// An error with all its causes.

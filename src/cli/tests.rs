@@ -42,7 +42,7 @@ impl Server {
         let output = Output::into_sinks(global.output, printed.clone(), printed.clone());
         let ended = run(command, &Context { global, output }).await;
         let bytes = printed.0.lock().unwrap().clone();
-        (ended, String::from_utf8(bytes).unwrap())
+        (ended.map(drop), String::from_utf8(bytes).unwrap())
     }
 }
 

@@ -17,10 +17,6 @@ pub(super) struct Validate {
     paths: Vec<PathBuf>,
 }
 
-/// Print the JSON Schema of all documents, for editors
-#[derive(Debug, clap::Args)]
-pub(super) struct Schema {}
-
 impl Validate {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let mut sources = Vec::new();
@@ -29,7 +25,10 @@ impl Validate {
                 sources.extend(spec::read_directory(&path).map_err(Failure::Input)?);
             } else {
                 let text = fs_err::read_to_string(&path).map_err(Failure::Input)?;
-                sources.push(Source { name: path.display().to_string(), text });
+                sources.push(Source {
+                    name: path.display().to_string(),
+                    text,
+                });
             }
         }
         let checked = |overlay: &str| check_overlay(overlay).map_err(|error| error.to_string());
@@ -39,8 +38,11 @@ impl Validate {
                 for warning in &loaded.warnings {
                     output.note(&warning.to_string());
                 }
-                let names: Vec<String> =
-                    loaded.index.iter().map(|entry| format!("{} {}", entry.kind, entry.name)).collect();
+                let names: Vec<String> = loaded
+                    .index
+                    .iter()
+                    .map(|entry| format!("{} {}", entry.kind, entry.name))
+                    .collect();
                 let warnings: Vec<String> =
                     loaded.warnings.iter().map(ToString::to_string).collect();
                 let said = json!({ "valid": true, "documents": names, "warnings": warnings });
@@ -54,15 +56,16 @@ impl Validate {
                     output.note(&refusal.report(output.look().colour));
                 }
                 let count = refusal.problems.len();
-                Err(Failure::News { what: format!("{count} problems found"), hint: String::new() })
+                Err(Failure::News {
+                    what: format!("{count} problems found"),
+                    hint: String::new(),
+                })
             }
         }
     }
 }
 
-impl Schema {
-    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let schema = spec::json_schema();
-        context.output.show(&schema, |schema| format!("{schema:#}"))
-    }
+pub(super) fn schema(context: &Context) -> Result<(), Failure> {
+    let schema = spec::json_schema();
+    context.output.show(&schema, |schema| format!("{schema:#}"))
 }

@@ -1,0 +1,323 @@
+//! One type on one stream: what the client wants, what it was told, and how it answered.
+//!
+//! At most one response waits for its answer. What changes meanwhile only changes what is due, so
+//! a slow client gets the newest state and never a backlog.
+
+mod build;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::message::{Ask, Refused, Variant};
+use super::order::Op;
+use super::subscription::{Change, Subscription};
+use crate::domain::{Generation, Span, Time};
+use crate::snapshot::{Resource, ResourceKind};
+
+pub(super) use build::{Built, is_nonce_of};
+
+/// One type on one stream.
+#[derive(Debug)]
+pub(super) struct Channel {
+    kind: ResourceKind,
+    variant: Variant,
+    subscription: Subscription,
+    entries: BTreeMap<Arc<str>, Entry>,
+    /// Names to be told again although nothing changed.
+    owed: BTreeSet<Arc<str>>,
+    /// A response is due even if it names nothing.
+    answer_owed: bool,
+    /// SotW: the version that the client holds from an earlier stream.
+    resumed_from: Option<String>,
+    /// SotW: the client holds another set from an earlier stream, whose content is unknown.
+    holds_unknown: bool,
+    additions: BTreeSet<Arc<str>>,
+    removals: BTreeSet<Arc<str>>,
+    outstanding: Option<Outstanding>,
+    /// The nonce of the last response if it was accepted.
+    accepted_nonce: Option<String>,
+    /// A refusal stands.
+    is_refused: bool,
+}
+
+/// What the client knows under one name.
+#[derive(Debug, Default)]
+struct Entry {
+    told: Told,
+    /// It may hold something: what was accepted, or part of a response that it refused.
+    may_hold: bool,
+    /// The content last accepted, kept where a SotW response must repeat it.
+    accepted: Option<Arc<Resource>>,
+}
+
+/// The version of a content; `None` when there is none: the name does not exist.
+type Content = Option<Arc<str>>;
+
+/// The last word on a name, and the answer to it.
+#[derive(Debug, Default)]
+enum Told {
+    Acked(Content),
+    /// Refused, in the response of this number.
+    Nacked(Content, u64),
+    /// Nothing on this stream, or nothing that can be relied on.
+    #[default]
+    Nothing,
+    Sent(Content),
+}
+
+impl Entry {
+    const fn is_refused(&self) -> bool {
+        matches!(self.told, Told::Nacked(..))
+    }
+}
+
+impl Told {
+    const fn content(&self) -> Option<&Content> {
+        match self {
+            Self::Acked(content) | Self::Nacked(content, _) | Self::Sent(content) => Some(content),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// A response without its answer.
+#[derive(Debug)]
+struct Outstanding {
+    nonce: String,
+    number: u64,
+    generation: Generation,
+    sent_at: Time,
+    op: Op,
+    /// Others stopped waiting for the answer.
+    is_released: bool,
+    said: Vec<(Arc<str>, Option<Arc<Resource>>)>,
+}
+
+/// The answer to a response.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The generation that the response was built from.
+    pub(super) generation: Generation,
+    /// Whether it was accepted.
+    pub(super) is_ack: bool,
+    /// What the response told.
+    pub(super) names: Vec<Arc<str>>,
+}
+
+/// How far a type is with one kind of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Something is still to be sent, or to be answered.
+    Busy,
+    /// Nothing is left.
+    Done,
+    /// All is sent, but the answer takes too long.
+    Late,
+}
+
+impl Channel {
+    pub(super) fn new(kind: ResourceKind, variant: Variant) -> Self {
+        Self {
+            kind,
+            variant,
+            subscription: Subscription::default(),
+            entries: BTreeMap::new(),
+            owed: BTreeSet::new(),
+            answer_owed: false,
+            resumed_from: None,
+            holds_unknown: false,
+            additions: BTreeSet::new(),
+            removals: BTreeSet::new(),
+            outstanding: None,
+            accepted_nonce: None,
+            is_refused: false,
+        }
+    }
+
+    pub(super) const fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    pub(super) const fn is_asked(&self) -> bool {
+        self.subscription.is_asked()
+    }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// When the response that waits for its answer was sent.
+    pub(super) fn waiting_since(&self) -> Option<Time> {
+        self.outstanding
+            .as_ref()
+            .map(|outstanding| outstanding.sent_at)
+    }
+
+    /// Is there such a change to send?
+    pub(super) fn owes(&self, op: Op) -> bool {
+        match op {
+            Op::Add => self.answer_owed || !self.additions.is_empty(),
+            Op::Remove => !self.removals.is_empty(),
+        }
+    }
+
+    /// How far it is with such changes.
+    pub(super) fn progress(&self, op: Op, patience: Span, now: Time) -> Progress {
+        if self.owes(op) {
+            return Progress::Busy;
+        }
+        match &self.outstanding {
+            Some(response) if response.op == op => {
+                if patience.after(response.sent_at) <= now {
+                    Progress::Late
+                } else {
+                    Progress::Busy
+                }
+            }
+            _ => Progress::Done,
+        }
+    }
+
+    /// Has the client acknowledged all that it wants, and is nothing left to remove?
+    pub(super) fn is_current(&self) -> bool {
+        !self.owes(Op::Add)
+            && !self.owes(Op::Remove)
+            && self.outstanding.is_none()
+            && !self.is_refused
+    }
+
+    /// Others go on without the answer. `true` the first time for this response.
+    pub(super) fn release(&mut self) -> bool {
+        let response = self.outstanding.as_mut();
+        response.is_some_and(|response| !std::mem::replace(&mut response.is_released, true))
+    }
+
+    /// Takes what a request says of its nonce, to be followed by [`Channel::refresh`]. `None` if it
+    /// answers nothing that is waiting.
+    pub(super) fn on_answer(&mut self, nonce: &str, is_ack: bool) -> Option<Answer> {
+        let response = self
+            .outstanding
+            .take_if(|response| response.nonce == nonce)?;
+        // A SotW response repeats what was accepted; deltas need no copy of it.
+        let keeps = self.is_whole();
+        self.holds_unknown &= !is_ack;
+        for (name, resource) in &response.said {
+            let version = resource
+                .as_ref()
+                .map(|resource| Arc::clone(&resource.version));
+            let Some(entry) = self.entries.get_mut(name) else {
+                continue;
+            };
+            if !matches!(&entry.told, Told::Sent(sent) if *sent == version) {
+                continue;
+            }
+            if is_ack {
+                entry.told = Told::Acked(version);
+                entry.may_hold = resource.is_some();
+                entry.accepted = resource.clone().filter(|_| keeps);
+                if resource.is_none() && !self.subscription.names().contains(name) {
+                    self.entries.remove(name);
+                }
+            } else {
+                entry.told = Told::Nacked(version, response.number);
+            }
+        }
+        self.accepted_nonce = is_ack.then_some(response.nonce);
+        Some(Answer {
+            generation: response.generation,
+            is_ack,
+            names: response.said.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
+
+    /// Takes what a request asks for. `true` if the client holds something from an earlier stream.
+    pub(super) fn on_ask(
+        &mut self,
+        ask: &Ask,
+        is_repeat_of: Option<&str>,
+    ) -> Result<bool, Refused> {
+        let has_wildcard = self.kind.has_wildcard();
+        match (ask, self.variant) {
+            (
+                Ask::Delta {
+                    subscribe,
+                    unsubscribe,
+                    initial_versions,
+                },
+                Variant::Delta,
+            ) => {
+                let change = self
+                    .subscription
+                    .change(subscribe, unsubscribe, has_wildcard)?;
+                self.forget_uncovered(&change);
+                if change.first {
+                    for (name, version) in initial_versions {
+                        if self.subscription.covers(name) {
+                            let told = Told::Acked(Some(version.as_str().into()));
+                            let entry = Entry {
+                                told,
+                                may_hold: true,
+                                accepted: None,
+                            };
+                            self.entries.insert(name.as_str().into(), entry);
+                        }
+                    }
+                }
+                let resumes = change.first && !initial_versions.is_empty();
+                self.answer_owed |= change.wildcard_added && !resumes;
+                let entries = &self.entries;
+                let asked_for = change.asked_for.into_iter();
+                self.owed
+                    .extend(asked_for.filter(|name| !(resumes && entries.contains_key(name))));
+                Ok(resumes)
+            }
+            (Ask::Sotw { names, version }, Variant::Sotw) => {
+                let change = self.subscription.replace(names, has_wildcard)?;
+                self.forget_uncovered(&change);
+                let resumes = change.first && !version.is_empty();
+                if resumes && self.subscription.is_pure_wildcard() {
+                    self.resumed_from = Some(version.clone());
+                } else if has_wildcard {
+                    self.answer_owed |= change.wildcard_added || !change.asked_for.is_empty();
+                }
+                // A warming cluster makes Envoy ask again for endpoints that it has, with a nonce
+                // that it has answered; it waits for them.
+                if self.kind == ResourceKind::Endpoint
+                    && self.outstanding.is_none()
+                    && is_repeat_of
+                        .is_some_and(|nonce| self.accepted_nonce.as_deref() == Some(nonce))
+                {
+                    self.owed.extend(self.subscription.names().iter().cloned());
+                }
+                self.owed.extend(change.asked_for);
+                Ok(resumes)
+            }
+            _ => Err(Refused::WrongVariant),
+        }
+    }
+
+    /// Tells again what was told of `name`, unless it was refused.
+    pub(super) fn owe_again(&mut self, name: &Arc<str>) {
+        let told = self.entries.get(name).map(|entry| &entry.told);
+        if matches!(told, Some(Told::Acked(_) | Told::Sent(_))) {
+            self.owed.insert(Arc::clone(name));
+        }
+    }
+
+    /// Forgets refusals, so that the same content is tried once more.
+    pub(super) fn retry(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.is_refused() {
+                entry.told = Told::Nothing;
+            }
+        }
+    }
+
+    fn forget_uncovered(&mut self, change: &Change) {
+        if change.narrowed {
+            let subscription = &self.subscription;
+            self.entries.retain(|name, _| subscription.covers(name));
+            self.owed.retain(|name| subscription.covers(name));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One xDS stream: four types, the order among them, and when a generation is in force.
+//!
+//! Feed it with [`Stream::on_request`] and [`Stream::on_snapshot`]; after each, and when
+//! [`Stream::next_deadline`] has come, take responses with [`Stream::poll_response`] until there is
+//! none, then notices with [`Stream::poll_notice`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::channel::{Built, Channel, Progress, is_nonce_of};
+use super::message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
+use super::nack;
+use super::order::{ORDER, Op, Step, Wait};
+use crate::domain::{Generation, Nack, Span, Time};
+use crate::snapshot::{ResourceKind, ResourceSet};
+
+/// A response that was not answered for this long no longer holds up other types. Envoy withholds
+/// the ACK of a cluster for 15 s when its endpoints do not come.
+pub const GATE_TIMEOUT: Span = Span::secs(15);
+
+/// A client that has not answered for this long is stuck; its stream is to be cut.
+pub const ACK_TIMEOUT: Span = Span::secs(60);
+
+/// A client that comes back with state asks for all its types within this time. Until it has, what
+/// it holds of the others is unknown: nothing is removed and nothing is in force.
+const RESUME_SETTLE: Span = Span::secs(3);
+
+/// Most names that one refusal lists.
+const NACK_NAMES_MAX: usize = 100;
+
+/// Most answers about types that are not served, waiting to be sent.
+const UNSERVED_MAX: usize = 16;
+
+/// Extension configs: Envoy must not be told that one is removed, it would drop what it runs.
+const NEVER_REMOVED: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+
+/// The state of one stream.
+#[derive(Debug)]
+pub struct Stream {
+    variant: Variant,
+    target: Option<Arc<ResourceSet>>,
+    channels: [Channel; 4],
+    responses: u64,
+    unserved: VecDeque<Response>,
+    notices: VecDeque<Notice>,
+    in_force: Option<Generation>,
+    /// The client came back with state; by then it has asked for all that it wants.
+    settled_at: Option<Time>,
+}
+
+impl Stream {
+    /// A stream that has just been opened.
+    pub fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            target: None,
+            channels: ResourceKind::ALL.map(|kind| Channel::new(kind, variant)),
+            responses: 0,
+            unserved: VecDeque::new(),
+            notices: VecDeque::new(),
+            in_force: None,
+            settled_at: None,
+        }
+    }
+
+    /// Takes a message from the client.
+    pub fn on_request(&mut self, request: Request, now: Time) -> Result<(), Refused> {
+        let kind = match request.type_url {
+            TypeUrl::Other(url) => {
+                self.on_unserved(url, &request.ask);
+                return Ok(());
+            }
+            TypeUrl::Served(kind) => kind,
+        };
+        let channel = &mut self.channels[kind as usize];
+        // A nonce on a type's first request is of an earlier stream.
+        let nonce = Some(request.nonce.as_str()).filter(|n| !n.is_empty() && channel.is_asked());
+        if nonce.is_some_and(|nonce| !is_nonce_of(kind, nonce)) && self.variant == Variant::Sotw {
+            return Ok(());
+        }
+        let answer = nonce.and_then(|nonce| channel.on_answer(nonce, request.error.is_none()));
+        let is_repeat_of = nonce.filter(|_| answer.is_none() && request.error.is_none());
+        if channel.on_ask(&request.ask, is_repeat_of)? && self.settled_at.is_none() {
+            self.settled_at = Some(RESUME_SETTLE.after(now));
+        }
+        if let Some(target) = &self.target {
+            channel.refresh(target);
+        }
+        if let Some(answer) = answer {
+            let generation = answer.generation;
+            self.notices.push_back(if answer.is_ack {
+                Notice::Acked { kind, generation }
+            } else {
+                let names = answer.names.iter().take(NACK_NAMES_MAX);
+                let resources = names.map(|name| name.as_ref().to_owned()).collect();
+                let message = nack::normalised(request.error.as_deref().unwrap_or_default());
+                Notice::Nacked(
+                    kind,
+                    Nack {
+                        generation,
+                        kind: kind.to_string(),
+                        resources,
+                        message,
+                    },
+                )
+            });
+        }
+        self.review(now);
+        Ok(())
+    }
+
+    /// Takes what the client is to hold from now on.
+    pub fn on_snapshot(&mut self, target: Arc<ResourceSet>, now: Time) {
+        for channel in self
+            .channels
+            .iter_mut()
+            .filter(|channel| channel.is_asked())
+        {
+            channel.refresh(&target);
+        }
+        self.target = Some(target);
+        self.review(now);
+    }
+
+    /// Tries once more what the client refused.
+    pub fn retry(&mut self) {
+        let Some(target) = &self.target else { return };
+        for channel in &mut self.channels {
+            channel.retry();
+            channel.refresh(target);
+        }
+    }
+
+    /// The next message to the client, if one may be sent now.
+    pub fn poll_response(&mut self, now: Time) -> Option<Response> {
+        if let Some(response) = self.unserved.pop_front() {
+            return Some(response);
+        }
+        let target = Arc::clone(self.target.as_ref()?);
+        for step in &ORDER {
+            let channel = &self.channels[step.kind as usize];
+            let is_due = channel.owes(step.op) && channel.waiting_since().is_none();
+            if is_due && self.is_open(step, now) {
+                return Some(self.send(step, &target, now));
+            }
+        }
+        self.review(now);
+        None
+    }
+
+    /// The next thing that others should know.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// When to poll again though nothing has happened; always after `now`.
+    pub fn next_deadline(&self, now: Time) -> Option<Time> {
+        let sent = self.channels.iter().filter_map(Channel::waiting_since);
+        sent.flat_map(|at| [GATE_TIMEOUT.after(at), ACK_TIMEOUT.after(at)])
+            .chain(self.settled_at)
+            .filter(|deadline| *deadline > now)
+            .min()
+    }
+
+    /// The type whose last response has not been answered within [`ACK_TIMEOUT`].
+    pub fn overdue(&self, now: Time) -> Option<ResourceKind> {
+        let is_overdue = |c: &&Channel| {
+            c.waiting_since()
+                .is_some_and(|at| ACK_TIMEOUT.after(at) <= now)
+        };
+        self.channels.iter().find(is_overdue).map(Channel::kind)
+    }
+
+    fn send(&mut self, step: &Step, target: &ResourceSet, now: Time) -> Response {
+        self.responses += 1;
+        let channel = &mut self.channels[step.kind as usize];
+        let Built { response, added } = channel.build(target, step.op, self.responses, now);
+        if step.kind == ResourceKind::Cluster {
+            // A changed cluster warms until its endpoints come again, and Envoy does not ask for
+            // them on a delta stream. An assignment bears its cluster's name.
+            let endpoints = &mut self.channels[ResourceKind::Endpoint as usize];
+            for name in &added {
+                endpoints.owe_again(name);
+            }
+            endpoints.refresh(target);
+        }
+        response
+    }
+
+    /// May this step be taken now? Counts the waits that ended only because they took too long.
+    fn is_open(&mut self, step: &Step, now: Time) -> bool {
+        let mut late = Vec::new();
+        for wait in step.after {
+            let channel = &self.channels[wait.kind() as usize];
+            let op = if matches!(wait, Wait::Gone(_)) {
+                Op::Remove
+            } else {
+                Op::Add
+            };
+            match channel.progress(op, GATE_TIMEOUT, now) {
+                Progress::Busy => return false,
+                Progress::Done => {}
+                Progress::Late => late.push(wait.kind()),
+            }
+            let unheard = !channel.is_asked() && self.is_settling(now);
+            if matches!(wait, Wait::Accepted(_)) && (channel.is_refused() || unheard) {
+                return false;
+            }
+        }
+        for kind in late {
+            if self.channels[kind as usize].release() {
+                self.notices.push_back(Notice::GateReleased(kind));
+            }
+        }
+        true
+    }
+
+    fn is_settling(&self, now: Time) -> bool {
+        self.settled_at.is_some_and(|at| now < at)
+    }
+
+    /// Is the target in force, and was that not said yet?
+    fn review(&mut self, now: Time) {
+        let Some(target) = &self.target else { return };
+        if self.in_force == Some(target.generation) {
+            return;
+        }
+        let mut asked = self
+            .channels
+            .iter()
+            .filter(|channel| channel.is_asked())
+            .peekable();
+        let is_asked = asked.peek().is_some();
+        let is_current = asked.all(Channel::is_current);
+        let may_hold_more = self.is_settling(now) && self.channels.iter().any(|c| !c.is_asked());
+        if is_asked && is_current && !may_hold_more {
+            self.in_force = Some(target.generation);
+            self.notices.push_back(Notice::InForce(target.generation));
+        }
+    }
+
+    /// On a delta stream, says that a resource of a type that is not served does not exist, so
+    /// that nobody waits for it.
+    fn on_unserved(&mut self, url: Arc<str>, ask: &Ask) {
+        let Ask::Delta { subscribe, .. } = ask else {
+            return;
+        };
+        if subscribe.is_empty() || &*url == NEVER_REMOVED || self.unserved.len() == UNSERVED_MAX {
+            return;
+        }
+        self.responses += 1;
+        self.unserved.push_back(Response {
+            type_url: TypeUrl::Other(url),
+            nonce: format!("other-{}", self.responses),
+            version: String::new(),
+            resources: Vec::new(),
+            removed: subscribe.iter().map(|name| name.as_str().into()).collect(),
+        });
+    }
+}

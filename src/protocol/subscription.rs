@@ -1,0 +1,218 @@
+//! Which names a client wants of one type.
+//!
+//! An empty first request means everything, for listeners and clusters (the legacy wildcard). As
+//! soon as a name was given, `*` included, an empty list means nothing, for as long as the stream
+//! lives. For endpoints and routes an empty first request means nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::message::Refused;
+
+/// Most names of one type on one stream.
+pub(super) const NAMES_MAX: usize = 50_000;
+
+const WILDCARD: &str = "*";
+
+/// The names of one type on one stream.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    asked: bool,
+    explicit: bool,
+    wildcard: bool,
+    names: BTreeSet<Arc<str>>,
+}
+
+/// What a request changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// It was the type's first request on the stream.
+    pub(super) first: bool,
+    /// The wildcard was switched on.
+    pub(super) wildcard_added: bool,
+    /// Names that must be told even if they were told before.
+    pub(super) asked_for: BTreeSet<Arc<str>>,
+    /// Something is not covered any more.
+    pub(super) narrowed: bool,
+}
+
+impl Subscription {
+    /// Has the client ever asked for this type?
+    pub(super) const fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    pub(super) const fn is_wildcard(&self) -> bool {
+        self.wildcard
+    }
+
+    pub(super) const fn names(&self) -> &BTreeSet<Arc<str>> {
+        &self.names
+    }
+
+    /// Is it everything and no name besides?
+    pub(super) fn is_pure_wildcard(&self) -> bool {
+        self.wildcard && self.names.is_empty()
+    }
+
+    /// Does the client want `name`, or any name?
+    pub(super) fn covers(&self, name: &str) -> bool {
+        self.wildcard || self.names.contains(name)
+    }
+
+    /// Takes the full list of a SotW request. `has_wildcard`: may an empty list mean everything?
+    pub(super) fn replace(
+        &mut self,
+        list: &[String],
+        has_wildcard: bool,
+    ) -> Result<Change, Refused> {
+        let first = !std::mem::replace(&mut self.asked, true);
+        self.explicit |= !list.is_empty();
+        let wildcard = list.iter().any(|name| name == WILDCARD) || (!self.explicit && has_wildcard);
+        let names = named(list);
+        check(names.len())?;
+        let change = Change {
+            first,
+            wildcard_added: wildcard && !self.wildcard,
+            asked_for: names.difference(&self.names).cloned().collect(),
+            narrowed: (self.wildcard && !wildcard) || !self.names.is_subset(&names),
+        };
+        self.wildcard = wildcard;
+        self.names = names;
+        Ok(change)
+    }
+
+    /// Takes the increments of a delta request.
+    pub(super) fn change(
+        &mut self,
+        subscribe: &[String],
+        unsubscribe: &[String],
+        has_wildcard: bool,
+    ) -> Result<Change, Refused> {
+        let first = !std::mem::replace(&mut self.asked, true);
+        let was_wildcard = self.wildcard;
+        self.wildcard |= subscribe.iter().any(|name| name == WILDCARD)
+            || (first && subscribe.is_empty() && has_wildcard);
+        let mut asked_for = named(subscribe);
+        self.names.extend(asked_for.iter().cloned());
+        check(self.names.len())?;
+
+        let mut narrowed = false;
+        for name in unsubscribe {
+            if name == WILDCARD {
+                narrowed |= std::mem::replace(&mut self.wildcard, false);
+            }
+        }
+        for name in named(unsubscribe) {
+            let was_named = self.names.remove(&name);
+            narrowed |= was_named;
+            asked_for.remove(&name);
+            // The wildcard may go on covering it, so the client must hear which it is.
+            if was_named && self.wildcard {
+                asked_for.insert(name);
+            }
+        }
+        let wildcard_added = self.wildcard && !was_wildcard;
+        Ok(Change {
+            first,
+            wildcard_added,
+            asked_for,
+            narrowed,
+        })
+    }
+}
+
+/// The real names of a list; some clients send `""` for "none".
+fn named(list: &[String]) -> BTreeSet<Arc<str>> {
+    let names = list.iter().map(String::as_str);
+    names
+        .filter(|name| !name.is_empty() && *name != WILDCARD)
+        .map(Arc::from)
+        .collect()
+}
+
+fn check(names: usize) -> Result<(), Refused> {
+    if names > NAMES_MAX {
+        Err(Refused::TooManyNames { names })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(names: &str) -> Vec<String> {
+        names
+            .split_whitespace()
+            .map(|n| if n == "''" { "" } else { n }.to_owned())
+            .collect()
+    }
+
+    fn shown(subscription: &Subscription) -> String {
+        let star = subscription.wildcard.then_some(WILDCARD);
+        star.into_iter()
+            .chain(subscription.names.iter().map(|n| &**n))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn sotw_lists_replace_and_empty_means_everything_only_at_first() {
+        for (lists, wanted) in [
+            (vec![""], "*"),
+            (vec!["", "* A", "A", ""], ""),
+            (vec!["", "* A"], "* A"),
+            (vec!["A", ""], ""),
+            (vec!["*", ""], ""),
+            (vec!["A B", "''"], ""),
+            (vec!["", "''"], ""),
+            (vec!["", ""], "*"),
+        ] {
+            let mut subscription = Subscription::default();
+            for list in &lists {
+                subscription.replace(&strings(list), true).unwrap();
+            }
+            assert_eq!(shown(&subscription), wanted, "{lists:?}");
+        }
+        let mut endpoints = Subscription::default();
+        endpoints.replace(&[], false).unwrap();
+        assert_eq!(shown(&endpoints), "");
+    }
+
+    #[test]
+    fn delta_increments_add_up_and_the_wildcard_is_a_name_that_can_be_dropped() {
+        for (steps, wanted, asked_for) in [
+            (vec![("", "")], "*", ""),
+            (vec![("", ""), ("A", "")], "* A", "A"),
+            (vec![("", ""), ("A", ""), ("", "*")], "A", ""),
+            (vec![("", ""), ("A", ""), ("", "*"), ("", "A")], "", ""),
+            (vec![("", ""), ("A", ""), ("", "A")], "*", "A"),
+            (vec![("A", ""), ("", "")], "A", ""),
+            (vec![("A", ""), ("A", "")], "A", "A"),
+            (vec![("A B", ""), ("C", "B phantom")], "A C", "C"),
+        ] {
+            let mut subscription = Subscription::default();
+            let mut last = Change::default();
+            for (add, remove) in &steps {
+                last = subscription
+                    .change(&strings(add), &strings(remove), true)
+                    .unwrap();
+            }
+            assert_eq!(shown(&subscription), wanted, "{steps:?}");
+            let asked: Vec<&str> = last.asked_for.iter().map(|n| &**n).collect();
+            assert_eq!(asked.join(" "), asked_for, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_limited() {
+        let many: Vec<String> = (0..=NAMES_MAX).map(|n| n.to_string()).collect();
+        let refused = Err(Refused::TooManyNames {
+            names: NAMES_MAX + 1,
+        });
+        assert_eq!(Subscription::default().replace(&many, true), refused);
+        assert_eq!(Subscription::default().change(&many, &[], true), refused);
+    }
+}

@@ -1,0 +1,114 @@
+//! The node of a request, checked and reduced to what gateways select by.
+
+use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
+use envoy_types::pb::google::protobuf::value::Kind;
+
+use crate::domain::{BadName, Locality, ProxyIdentity};
+
+/// Most metadata entries kept of one node; gateways select by a few.
+const METADATA_MAX: usize = 256;
+
+/// Why a node is no identity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadNode {
+    #[error("node.id {id:?} of this proxy cannot be used: {cause}; set `node.id` in its bootstrap")]
+    Id { id: String, cause: BadName },
+    #[error(
+        "the first request of a stream has no node; set `node.id` and `node.cluster` in the proxy's bootstrap"
+    )]
+    Missing,
+    #[error(
+        "this stream belongs to node {before:?} and cannot become node {after:?}; open another stream"
+    )]
+    Other { before: String, after: String },
+}
+
+/// Whom a node describes. Envoy's 516 extensions end here.
+pub(super) fn identify(node: Option<Node>) -> Result<ProxyIdentity, BadNode> {
+    let node = node
+        .filter(|node| !node.id.is_empty())
+        .ok_or(BadNode::Missing)?;
+    let id = match node.id.parse() {
+        Ok(id) => id,
+        Err(cause) => return Err(BadNode::Id { id: node.id, cause }),
+    };
+    let version = match node.user_agent_version_type {
+        Some(UserAgentVersionType::UserAgentBuildVersion(build)) => dotted(&build),
+        Some(UserAgentVersionType::UserAgentVersion(version)) => version,
+        None => String::new(),
+    };
+    let mut fields: Vec<_> = node
+        .metadata
+        .unwrap_or_default()
+        .fields
+        .into_iter()
+        .collect();
+    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let strings = fields
+        .into_iter()
+        .filter_map(|(key, value)| match value.kind {
+            Some(Kind::StringValue(text)) => Some((key, text)),
+            _ => None,
+        });
+    let locality = node.locality.unwrap_or_default();
+    Ok(ProxyIdentity {
+        id,
+        cluster: node.cluster,
+        metadata: strings.take(METADATA_MAX).collect(),
+        locality: Locality {
+            region: locality.region,
+            zone: locality.zone,
+        },
+        agent: format!("{} {version}", node.user_agent_name)
+            .trim()
+            .to_owned(),
+    })
+}
+
+fn dotted(build: &BuildVersion) -> String {
+    let version = build.version.unwrap_or_default();
+    format!(
+        "{}.{}.{}",
+        version.major_number, version.minor_number, version.patch
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
+
+    #[test]
+    fn nodes_are_checked_where_they_enter() {
+        let version = SemanticVersion {
+            major_number: 1,
+            minor_number: 40,
+            patch: 0,
+        };
+        let build = BuildVersion {
+            version: Some(version),
+            metadata: None,
+        };
+        let node = Node {
+            id: "edge-1".into(),
+            cluster: "edge".into(),
+            user_agent_name: "envoy".into(),
+            user_agent_version_type: Some(UserAgentVersionType::UserAgentBuildVersion(build)),
+            ..Node::default()
+        };
+        let identity = identify(Some(node.clone())).unwrap();
+        assert_eq!(
+            (identity.id.as_str(), identity.agent.as_str()),
+            ("edge-1", "envoy 1.40.0")
+        );
+        assert_eq!(identify(None), Err(BadNode::Missing));
+        assert_eq!(identify(Some(Node::default())), Err(BadNode::Missing));
+        let bad = identify(Some(Node {
+            id: "a b".into(),
+            ..node
+        }))
+        .unwrap_err();
+        assert!(bad.to_string().contains("node.id \"a b\""), "{bad}");
+    }
+}

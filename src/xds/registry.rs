@@ -1,0 +1,274 @@
+//! The streams of each proxy, as one proxy to the engine.
+//!
+//! A proxy may have several streams, one per type or while it reconnects. It is connected from the
+//! first to the last; a generation is in force when it is on each. What the engine is told goes
+//! through a bounded mailbox: a stream waits for room, and a stream that ends leaves its last word
+//! in an outbox, so that it is said even if the stream was cut or panicked.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::domain::{Generation, Nack, ProxyId, ProxyIdentity};
+use crate::engine::{Event, ProxyEvent};
+
+/// Most streams in all.
+const STREAMS_MAX: usize = 20_000;
+
+/// Most streams of one proxy: one a type, twice over while it reconnects.
+const STREAMS_PER_PROXY_MAX: usize = 16;
+
+/// Why no further stream may be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    #[error("this server has {STREAMS_MAX} streams and takes no more; add a replica")]
+    All,
+    #[error(
+        "node {id} has {STREAMS_PER_PROXY_MAX} streams and gets no more; does each proxy have a node id of its own?"
+    )]
+    Proxy { id: ProxyId },
+}
+
+/// All connected proxies.
+#[derive(Debug)]
+pub(super) struct Registry {
+    /// Never locked over an await.
+    proxies: Mutex<Proxies>,
+    events: mpsc::Sender<Event>,
+}
+
+#[derive(Debug, Default)]
+struct Proxies {
+    by_id: HashMap<ProxyId, Proxy>,
+    streams: usize,
+    next_stream: u64,
+    /// Said, and not yet in the engine's mailbox. Streams wait until it is empty, so it holds a
+    /// few events a stream at most.
+    outbox: VecDeque<Event>,
+}
+
+#[derive(Debug, Default)]
+struct Proxy {
+    identity: Option<ProxyIdentity>,
+    /// What is in force, by stream.
+    streams: BTreeMap<u64, Option<Generation>>,
+    said: Option<Generation>,
+}
+
+impl Registry {
+    pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
+        Self {
+            proxies: Mutex::default(),
+            events,
+        }
+    }
+
+    /// Opens a stream of `proxy`; it is closed when the seat is dropped.
+    pub(super) fn open(self: &Arc<Self>, proxy: &ProxyIdentity) -> Result<Seat, Full> {
+        let mut proxies = self.lock();
+        if proxies.streams >= STREAMS_MAX {
+            return Err(Full::All);
+        }
+        let stream = proxies.next_stream;
+        let entry = proxies.by_id.entry(proxy.id.clone()).or_default();
+        if entry.streams.len() >= STREAMS_PER_PROXY_MAX {
+            return Err(Full::Proxy {
+                id: proxy.id.clone(),
+            });
+        }
+        entry.streams.insert(stream, None);
+        let is_news = entry.identity.as_ref() != Some(proxy);
+        entry.identity = Some(proxy.clone());
+        proxies.next_stream += 1;
+        proxies.streams += 1;
+        if is_news {
+            proxies.say(&proxy.id, ProxyEvent::Connected(proxy.clone()));
+        }
+        Ok(Seat {
+            registry: Arc::clone(self),
+            id: proxy.id.clone(),
+            stream,
+        })
+    }
+
+    /// Waits until the engine's mailbox has taken all that was said. Order is kept because what is
+    /// said leaves the outbox and enters the mailbox under one lock.
+    pub(super) async fn deliver(&self) {
+        while !self.lock().outbox.is_empty() {
+            let permit = self.events.reserve().await;
+            let mut proxies = self.lock();
+            match (permit, proxies.outbox.pop_front()) {
+                (Ok(permit), Some(event)) => permit.send(event),
+                (Ok(_), None) => {}
+                // Nobody listens any more: the process is about to end.
+                (Err(_), _) => proxies.outbox.clear(),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Proxies> {
+        // No code that holds the lock leaves the map half changed when it panics.
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Proxies {
+    fn say(&mut self, id: &ProxyId, event: ProxyEvent) {
+        self.outbox.push_back(Event::Proxy {
+            id: id.clone(),
+            event,
+        });
+    }
+
+    /// Says what is in force on every stream of a proxy, if that is news.
+    fn say_in_force(&mut self, id: &ProxyId) {
+        let Some(proxy) = self.by_id.get_mut(id) else {
+            return;
+        };
+        // `None` is less than any generation.
+        let everywhere = proxy.streams.values().copied().min().flatten();
+        if everywhere > proxy.said {
+            proxy.said = everywhere;
+            self.outbox
+                .extend(everywhere.map(|generation| Event::Proxy {
+                    id: id.clone(),
+                    event: ProxyEvent::InForce(generation),
+                }));
+        }
+    }
+}
+
+/// One stream's place in the registry.
+#[derive(Debug)]
+pub(super) struct Seat {
+    registry: Arc<Registry>,
+    id: ProxyId,
+    stream: u64,
+}
+
+impl Seat {
+    pub(super) const fn id(&self) -> &ProxyId {
+        &self.id
+    }
+
+    /// A generation is in force on this stream.
+    pub(super) fn in_force(&self, generation: Generation) {
+        let mut proxies = self.registry.lock();
+        if let Some(proxy) = proxies.by_id.get_mut(&self.id) {
+            proxy.streams.insert(self.stream, Some(generation));
+        }
+        proxies.say_in_force(&self.id);
+    }
+
+    /// This stream's proxy refused resources.
+    pub(super) fn nacked(&self, nack: Nack) {
+        self.registry.lock().say(&self.id, ProxyEvent::Nacked(nack));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut proxies = self.registry.lock();
+        proxies.streams -= 1;
+        let Some(proxy) = proxies.by_id.get_mut(&self.id) else {
+            return;
+        };
+        proxy.streams.remove(&self.stream);
+        if proxy.streams.is_empty() {
+            proxies.by_id.remove(&self.id);
+            proxies.say(&self.id, ProxyEvent::Disconnected);
+        } else {
+            proxies.say_in_force(&self.id);
+        }
+        while let Ok(permit) = self.registry.events.try_reserve() {
+            let Some(event) = proxies.outbox.pop_front() else {
+                return;
+            };
+            permit.send(event);
+        }
+        // The mailbox is full and this stream can wait no more.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let registry = Arc::clone(&self.registry);
+            runtime.spawn(async move { registry.deliver().await });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Locality;
+
+    fn proxy(id: &str) -> ProxyIdentity {
+        ProxyIdentity {
+            id: id.parse().unwrap(),
+            cluster: String::new(),
+            metadata: BTreeMap::new(),
+            locality: Locality::default(),
+            agent: String::new(),
+        }
+    }
+
+    fn said(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Ok(Event::Proxy { id, event }) = events.try_recv() {
+            said.push(match event {
+                ProxyEvent::Connected(_) => format!("{id} connected"),
+                ProxyEvent::Disconnected => format!("{id} disconnected"),
+                ProxyEvent::InForce(generation) => format!("{id} in force {generation}"),
+                other => format!("{id} {other:?}"),
+            });
+        }
+        said
+    }
+
+    #[tokio::test]
+    async fn streams_of_one_node_are_one_proxy() {
+        let (sender, mut events) = mpsc::channel(64);
+        let registry = Arc::new(Registry::new(sender));
+        let first = registry.open(&proxy("a")).unwrap();
+        let second = registry.open(&proxy("a")).unwrap();
+        first.in_force(Generation(2));
+        registry.deliver().await;
+        assert_eq!(said(&mut events), ["a connected"]);
+        second.in_force(Generation(1));
+        registry.deliver().await;
+        assert_eq!(said(&mut events), ["a in force 1"]);
+        drop(second);
+        assert_eq!(said(&mut events), ["a in force 2"]);
+        drop(first);
+        assert_eq!(said(&mut events), ["a disconnected"]);
+        assert!(registry.lock().by_id.is_empty() && registry.lock().streams == 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_mailbox_loses_and_reorders_nothing() {
+        let (sender, mut events) = mpsc::channel(1);
+        let registry = Arc::new(Registry::new(sender));
+        for _ in 0..3 {
+            drop(registry.open(&proxy("a")).unwrap());
+        }
+        for turn in 0..6 {
+            let Some(Event::Proxy { event, .. }) = events.recv().await else {
+                panic!()
+            };
+            assert_eq!(event == ProxyEvent::Disconnected, turn % 2 == 1, "{turn}");
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_of_one_node_are_limited() {
+        let registry = Arc::new(Registry::new(mpsc::channel(64).0));
+        let seats: Vec<_> = (0..STREAMS_PER_PROXY_MAX)
+            .map(|_| registry.open(&proxy("a")).unwrap())
+            .collect();
+        assert!(matches!(
+            registry.open(&proxy("a")),
+            Err(Full::Proxy { .. })
+        ));
+        assert!(registry.open(&proxy("b")).is_ok());
+        drop(seats);
+        assert!(registry.open(&proxy("a")).is_ok());
+    }
+}

@@ -1,0 +1,237 @@
+//! One stream on the wire: messages in, frames out, the protocol machine between them.
+//!
+//! The session runs only while its response body is read. A proxy that reads slowly is asked for
+//! no more than it takes, and what changes meanwhile coalesces in the machine; when the connection
+//! goes, or a panic ends it, the session is dropped and its seat in the registry with it. A peer
+//! that is gone without a word is found by the server's HTTP/2 keepalive.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use http_body::Frame;
+use tonic::codegen::http::HeaderMap;
+use tonic::{Code, Status, Streaming};
+
+use super::ads::{Shared, Snapshots};
+use super::identity::{BadNode, identify};
+use super::registry::Seat;
+use crate::domain::{ProxyIdentity, Span, Time};
+use crate::protocol::{ACK_TIMEOUT, Ask, Notice, Request, Stream, TypeUrl, Variant};
+use crate::snapshot::ResourceKind;
+
+/// A message of either variant.
+pub(super) trait Message: prost::Message + Default + 'static {
+    /// Its variant.
+    const VARIANT: Variant;
+
+    /// The node, and everything else.
+    fn into_parts(self) -> (Option<Node>, Request);
+}
+
+impl Message for DiscoveryRequest {
+    const VARIANT: Variant = Variant::Sotw;
+
+    fn into_parts(self) -> (Option<Node>, Request) {
+        let request = Request {
+            type_url: TypeUrl::parse(&self.type_url),
+            nonce: self.response_nonce,
+            error: self.error_detail.map(|status| status.message),
+            ask: Ask::Sotw {
+                names: self.resource_names,
+                version: self.version_info,
+            },
+        };
+        (self.node, request)
+    }
+}
+
+impl Message for DeltaDiscoveryRequest {
+    const VARIANT: Variant = Variant::Delta;
+
+    fn into_parts(self) -> (Option<Node>, Request) {
+        let request = Request {
+            type_url: TypeUrl::parse(&self.type_url),
+            nonce: self.response_nonce,
+            error: self.error_detail.map(|status| status.message),
+            ask: Ask::Delta {
+                subscribe: self.resource_names_subscribe,
+                unsubscribe: self.resource_names_unsubscribe,
+                initial_versions: self.initial_resource_versions.into_iter().collect(),
+            },
+        };
+        (self.node, request)
+    }
+}
+
+/// A stream, from its first request to its trailers.
+pub(super) struct Session<M> {
+    shared: Arc<Shared>,
+    requests: Streaming<M>,
+    snapshots: Snapshots,
+    machine: Stream,
+    /// Whose stream it is, once the first request has said so.
+    owner: Option<(ProxyIdentity, Seat)>,
+    frames: VecDeque<Bytes>,
+    sent_at: HashMap<ResourceKind, Time>,
+    has_ended: bool,
+}
+
+impl<M: Message> Session<M> {
+    pub(super) fn new(shared: Arc<Shared>, requests: Streaming<M>) -> Self {
+        shared.observer.stream_opened();
+        Self {
+            snapshots: shared.snapshots.clone(),
+            machine: Stream::new(M::VARIANT),
+            owner: None,
+            frames: VecDeque::new(),
+            sent_at: HashMap::new(),
+            has_ended: false,
+            shared,
+            requests,
+        }
+    }
+
+    /// The next frame of the response; trailers are the last.
+    pub(super) async fn next(&mut self) -> Option<Result<Frame<Bytes>, Infallible>> {
+        loop {
+            if let Some(bytes) = self.frames.pop_front() {
+                return Some(Ok(Frame::data(bytes)));
+            }
+            if self.has_ended {
+                return None;
+            }
+            if let Err(status) = self.turn().await {
+                self.has_ended = true;
+                self.owner = None;
+                return Some(Ok(Frame::trailers(trailers(&status))));
+            }
+        }
+    }
+
+    /// Sends what may be sent, or waits for something to happen.
+    async fn turn(&mut self) -> Result<(), Status> {
+        let now = (self.shared.clock)();
+        if let Some(response) = self.machine.poll_response(now) {
+            let frames = self.shared.frames.encode(M::VARIANT, &response);
+            if let TypeUrl::Served(kind) = response.type_url {
+                self.sent_at.insert(kind, now);
+                self.shared
+                    .observer
+                    .pushed(kind, frames.iter().map(Bytes::len).sum());
+            }
+            self.frames.extend(frames);
+            return Ok(());
+        }
+        self.pass_on_notices(now);
+        self.shared.registry.deliver().await;
+        if let Some(kind) = self.machine.overdue(now) {
+            return Err(Status::deadline_exceeded(format!(
+                "the last {kind} response was not answered within {ACK_TIMEOUT}"
+            )));
+        }
+        let deadline = self.machine.next_deadline(now);
+        tokio::select! {
+            biased;
+            () = self.shared.shutdown.cancelled() => {
+                Err(Status::unavailable("this server shuts down; connect to another replica"))
+            }
+            message = self.requests.message() => match message? {
+                Some(message) => self.on_message(message),
+                None => Err(Status::ok("")),
+            },
+            changed = self.snapshots.changed() => {
+                changed.map_err(|_| Status::unavailable("this server shuts down"))?;
+                self.on_snapshot();
+                Ok(())
+            }
+            () = until(now, deadline) => Ok(()),
+        }
+    }
+
+    fn on_message(&mut self, message: M) -> Result<(), Status> {
+        let (node, request) = message.into_parts();
+        if let Some((_, seat)) = &self.owner {
+            let other = node
+                .map(|node| node.id)
+                .filter(|id| !id.is_empty() && id != seat.id().as_str());
+            if let Some(after) = other {
+                let before = seat.id().to_string();
+                return Err(invalid(&BadNode::Other { before, after }));
+            }
+        } else {
+            let identity = identify(node).map_err(|bad| invalid(&bad))?;
+            let seat = self.shared.registry.open(&identity);
+            let seat = seat.map_err(|full| Status::resource_exhausted(full.to_string()))?;
+            self.owner = Some((identity, seat));
+            self.on_snapshot();
+        }
+        let taken = self.machine.on_request(request, (self.shared.clock)());
+        taken.map_err(|refused| Status::resource_exhausted(refused.to_string()))
+    }
+
+    /// Takes the newest snapshot. A proxy that no gateway selects is told nothing.
+    fn on_snapshot(&mut self) {
+        let snapshot = self.snapshots.borrow_and_update().clone();
+        let Some((identity, _)) = &self.owner else {
+            return;
+        };
+        if let Some(resources) = snapshot.and_then(|snapshot| snapshot.for_proxy(identity)) {
+            self.machine.on_snapshot(resources, (self.shared.clock)());
+        }
+    }
+
+    fn pass_on_notices(&mut self, now: Time) {
+        let observer = &self.shared.observer;
+        while let Some(notice) = self.machine.poll_notice() {
+            match (notice, &self.owner) {
+                (Notice::Acked { kind, generation }, _) => {
+                    let sent_at = self.sent_at.remove(&kind).unwrap_or(now);
+                    observer.acked(kind, generation, Span::between(sent_at, now));
+                }
+                (Notice::GateReleased(kind), _) => observer.gate_released(kind),
+                (Notice::InForce(generation), Some((_, seat))) => seat.in_force(generation),
+                (Notice::Nacked(kind, nack), Some((_, seat))) => {
+                    observer.nacked(kind);
+                    seat.nacked(nack);
+                }
+                (Notice::InForce(_) | Notice::Nacked(..), None) => {}
+            }
+        }
+    }
+}
+
+impl<M> Drop for Session<M> {
+    fn drop(&mut self) {
+        self.shared.observer.stream_closed();
+    }
+}
+
+fn invalid(bad: &BadNode) -> Status {
+    Status::new(Code::InvalidArgument, bad.to_string())
+}
+
+async fn until(now: Time, deadline: Option<Time>) {
+    match deadline {
+        // Rounded up, so that the deadline has come when the sleep ends.
+        Some(at) => {
+            tokio::time::sleep(Span::between(now, at).duration() + Duration::from_millis(1)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn trailers(status: &Status) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if status.add_header(&mut headers).is_err() {
+        // A message that no header can carry; the code alone always fits.
+        headers.clear();
+        let bare = Status::new(status.code(), "").add_header(&mut headers);
+        debug_assert!(bare.is_ok());
+    }
+    headers
+}

@@ -1,0 +1,332 @@
+//! The service against a real gRPC client, over loopback.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    Resource as Wrapped,
+};
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::rpc;
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Streaming};
+
+use super::{NoObserver, XdsServer};
+use crate::domain::{Generation, ProxySelector, Time};
+use crate::engine::{Event, ProxyEvent};
+use crate::snapshot::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
+
+const CDS: &str = ResourceKind::Cluster.type_url();
+
+/// Longer than anything here takes, and only waited for when something is broken.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A resource whose content is its version.
+pub(super) fn encoded(kind: ResourceKind, name: &str, version: &str) -> Arc<Resource> {
+    let any = Any {
+        type_url: kind.type_url().into(),
+        value: version.as_bytes().to_vec(),
+    };
+    let wrapped = Wrapped {
+        name: name.into(),
+        version: version.into(),
+        resource: Some(any.clone()),
+        ..Wrapped::default()
+    };
+    // A message with nothing but one field is that field.
+    let sotw = DiscoveryResponse {
+        resources: vec![any],
+        ..DiscoveryResponse::default()
+    };
+    let delta = DeltaDiscoveryResponse {
+        resources: vec![wrapped],
+        ..DeltaDiscoveryResponse::default()
+    };
+    Arc::new(Resource {
+        name: name.into(),
+        version: version.into(),
+        sotw_field: sotw.encode_to_vec().into(),
+        delta_field: delta.encode_to_vec().into(),
+    })
+}
+
+fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Option<Arc<Snapshot>> {
+    let mut resources = ResourceSet::new(Generation(generation));
+    for (name, version) in clusters {
+        resources.insert(
+            ResourceKind::Cluster,
+            encoded(ResourceKind::Cluster, name, version),
+        );
+    }
+    let selector = ProxySelector {
+        cluster: Some("edge".into()),
+        ..ProxySelector::default()
+    };
+    let audience = Audience {
+        selector,
+        resources: Arc::new(resources),
+    };
+    Some(Arc::new(Snapshot::new(
+        Generation(generation),
+        vec![audience],
+    )))
+}
+
+struct World {
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    events: mpsc::Receiver<Event>,
+    client: AggregatedDiscoveryServiceClient<Channel>,
+    _shutdown: DropGuard,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
+    async fn new() -> Self {
+        let (snapshots, receiver) = watch::channel(None);
+        let (sender, events) = mpsc::channel(64);
+        let shutdown = CancellationToken::new();
+        let clock = Arc::new(Time::now);
+        let server = XdsServer::new(
+            receiver,
+            sender,
+            Arc::new(NoObserver),
+            "replica-1".into(),
+            clock,
+            shutdown.clone(),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = Server::builder()
+            .add_service(server.into_service())
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(listener),
+                shutdown.clone().cancelled_owned(),
+            );
+        tokio::spawn(serve);
+        let client = AggregatedDiscoveryServiceClient::connect(format!("http://{address}"))
+            .await
+            .unwrap();
+        Self {
+            snapshots,
+            events,
+            client,
+            _shutdown: shutdown.drop_guard(),
+        }
+    }
+
+    async fn event(&mut self) -> ProxyEvent {
+        let event = tokio::time::timeout(DEADLINE, self.events.recv())
+            .await
+            .unwrap();
+        let Some(Event::Proxy { id, event }) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(id.as_str(), "edge-1");
+        event
+    }
+
+    async fn delta(
+        &mut self,
+    ) -> (
+        mpsc::Sender<DeltaDiscoveryRequest>,
+        Streaming<DeltaDiscoveryResponse>,
+    ) {
+        let (sender, receiver) = mpsc::channel(8);
+        let response = self
+            .client
+            .delta_aggregated_resources(ReceiverStream::new(receiver));
+        (sender, response.await.unwrap().into_inner())
+    }
+
+    async fn sotw(&mut self) -> (mpsc::Sender<DiscoveryRequest>, Streaming<DiscoveryResponse>) {
+        let (sender, receiver) = mpsc::channel(8);
+        let response = self
+            .client
+            .stream_aggregated_resources(ReceiverStream::new(receiver));
+        (sender, response.await.unwrap().into_inner())
+    }
+}
+
+async fn receive<T>(stream: &mut Streaming<T>) -> T {
+    tokio::time::timeout(DEADLINE, stream.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap()
+}
+
+fn node(id: &str, cluster: &str) -> Option<Node> {
+    Some(Node {
+        id: id.into(),
+        cluster: cluster.into(),
+        ..Node::default()
+    })
+}
+
+fn first_delta() -> DeltaDiscoveryRequest {
+    DeltaDiscoveryRequest {
+        node: node("edge-1", "edge"),
+        type_url: CDS.into(),
+        ..DeltaDiscoveryRequest::default()
+    }
+}
+
+fn names(response: &DeltaDiscoveryResponse) -> Vec<(&str, &str)> {
+    response
+        .resources
+        .iter()
+        .map(|r| (&*r.name, &*r.version))
+        .collect()
+}
+
+#[tokio::test]
+async fn delta_from_the_first_request_to_the_last() {
+    let mut world = World::new().await;
+    let (requests, mut responses) = world.delta().await;
+    requests.send(first_delta()).await.unwrap();
+    assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
+
+    // The request has been read, and nothing was answered: there is no snapshot yet.
+    world
+        .snapshots
+        .send_replace(snapshot(1, &[("a", "1"), ("b", "1")]));
+    let response = receive(&mut responses).await;
+    assert_eq!(names(&response), [("a", "1"), ("b", "1")]);
+    assert_eq!(response.system_version_info, "1");
+    assert_eq!(response.control_plane.unwrap().identifier, "replica-1");
+    let mut answer = DeltaDiscoveryRequest {
+        type_url: CDS.into(),
+        response_nonce: response.nonce,
+        ..DeltaDiscoveryRequest::default()
+    };
+    requests.send(answer.clone()).await.unwrap();
+    assert_eq!(world.event().await, ProxyEvent::InForce(Generation(1)));
+
+    world
+        .snapshots
+        .send_replace(snapshot(2, &[("a", "2"), ("b", "1")]));
+    let response = receive(&mut responses).await;
+    assert_eq!(names(&response), [("a", "2")]);
+    answer.response_nonce = response.nonce;
+    answer.error_detail = Some(rpc::Status {
+        code: 13,
+        message: "no   good".into(),
+        ..rpc::Status::default()
+    });
+    requests.send(answer).await.unwrap();
+    let ProxyEvent::Nacked(nack) = world.event().await else {
+        panic!()
+    };
+    assert_eq!(
+        (nack.generation, nack.kind.as_str()),
+        (Generation(2), "cluster")
+    );
+    assert_eq!(
+        (nack.resources, nack.message.as_str()),
+        (vec!["a".to_owned()], "no good")
+    );
+
+    drop((requests, responses));
+    assert_eq!(world.event().await, ProxyEvent::Disconnected);
+}
+
+#[tokio::test]
+async fn sotw_sends_whole_sets() {
+    let mut world = World::new().await;
+    world
+        .snapshots
+        .send_replace(snapshot(1, &[("a", "1"), ("b", "1")]));
+    let (requests, mut responses) = world.sotw().await;
+    let mut request = DiscoveryRequest {
+        node: node("edge-1", "edge"),
+        type_url: CDS.into(),
+        ..DiscoveryRequest::default()
+    };
+    requests.send(request.clone()).await.unwrap();
+    let first = receive(&mut responses).await;
+    assert_eq!(first.resources.len(), 2);
+    request.response_nonce.clone_from(&first.nonce);
+    request.version_info.clone_from(&first.version_info);
+    requests.send(request.clone()).await.unwrap();
+    assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
+    assert_eq!(world.event().await, ProxyEvent::InForce(Generation(1)));
+
+    world
+        .snapshots
+        .send_replace(snapshot(2, &[("a", "2"), ("b", "1")]));
+    let second = receive(&mut responses).await;
+    assert_eq!(second.resources.len(), 2);
+    assert_ne!(
+        (first.version_info, first.nonce),
+        (second.version_info, second.nonce)
+    );
+    drop((requests, responses));
+    assert_eq!(world.event().await, ProxyEvent::Disconnected);
+}
+
+#[tokio::test]
+async fn a_proxy_that_no_gateway_selects_is_told_nothing_until_one_does() {
+    let mut world = World::new().await;
+    world.snapshots.send_replace(snapshot(1, &[("a", "1")]));
+    let (requests, mut responses) = world.delta().await;
+    let request = DeltaDiscoveryRequest {
+        node: node("edge-1", "other"),
+        ..first_delta()
+    };
+    requests.send(request).await.unwrap();
+    assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
+
+    let mut all = ResourceSet::new(Generation(2));
+    all.insert(
+        ResourceKind::Cluster,
+        encoded(ResourceKind::Cluster, "z", "1"),
+    );
+    let audience = Audience {
+        selector: ProxySelector::default(),
+        resources: Arc::new(all),
+    };
+    let next = Snapshot::new(Generation(2), vec![audience]);
+    world.snapshots.send_replace(Some(Arc::new(next)));
+    assert_eq!(names(&receive(&mut responses).await), [("z", "1")]);
+}
+
+#[tokio::test]
+async fn streams_that_break_the_rules_end_with_a_reason() {
+    let mut world = World::new().await;
+    let nobody = DeltaDiscoveryRequest {
+        node: None,
+        ..first_delta()
+    };
+    let bad = DeltaDiscoveryRequest {
+        node: node("a b", "edge"),
+        ..first_delta()
+    };
+    let other = DeltaDiscoveryRequest {
+        node: node("edge-2", "edge"),
+        ..first_delta()
+    };
+    for (messages, reason) in [
+        (vec![nobody], "has no node"),
+        (vec![bad], "a proxy id may not contain ' '"),
+        (vec![first_delta(), other], "cannot become node \"edge-2\""),
+    ] {
+        let (requests, mut responses) = world.delta().await;
+        for message in messages {
+            requests.send(message).await.unwrap();
+        }
+        let status = tokio::time::timeout(DEADLINE, responses.message())
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains(reason), "{status}");
+    }
+}
