@@ -81,7 +81,7 @@ struct World {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     events: mpsc::Receiver<Event>,
     client: AggregatedDiscoveryServiceClient<Channel>,
-    _shutdown: DropGuard,
+    shutdown: DropGuard,
 }
 
 impl World {
@@ -115,7 +115,7 @@ impl World {
             snapshots,
             events,
             client,
-            _shutdown: shutdown.drop_guard(),
+            shutdown: shutdown.drop_guard(),
         }
     }
 
@@ -328,4 +328,15 @@ async fn streams_that_break_the_rules_end_with_a_reason() {
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         assert!(status.message().contains(reason), "{status}");
     }
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_with_a_reason() {
+    let mut world = World::new().await;
+    let (requests, mut responses) = world.delta().await;
+    requests.send(first_delta()).await.unwrap();
+    assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
+    drop(world.shutdown);
+    let ended = tokio::time::timeout(DEADLINE, responses.message()).await;
+    assert_eq!(ended.unwrap().unwrap_err().code(), Code::Unavailable);
 }
