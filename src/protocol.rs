@@ -3,11 +3,11 @@
 //! In go parsed requests, whole snapshots and the time; out come responses and notices. It does no
 //! I/O, so each rule of the protocol is a table in a test, and a fleet is a loop.
 //!
-//! - [`message`]: requests, responses and notices as plain values.
-//! - [`subscription`]: which names a client wants of one type, wildcards included.
-//! - [`channel`]: one type on one stream; at most one response waits for its answer.
-//! - [`order`]: what each addition and removal waits for, as a table.
-//! - [`stream`]: four channels, their order, and when a generation is in force.
+//! - `message`: requests, responses and notices as plain values.
+//! - `subscription`: which names a client wants of one type, wildcards included.
+//! - `channel`: one type on one stream; at most one response waits for its answer.
+//! - `order`: what each addition and removal waits for, as a table.
+//! - `stream`: four channels, their order, and when a generation is in force.
 //!
 //! Invariants: newer state waits behind an unanswered response and replaces what waited there, so
 //! memory does not grow with the rate of change; what was refused is not sent again until it

@@ -104,6 +104,15 @@ pub(super) struct Answer {
     pub(super) names: Vec<Arc<str>>,
 }
 
+/// What a request asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The client holds something from an earlier stream.
+    pub(super) resumes: bool,
+    /// It changes what is due.
+    pub(super) is_news: bool,
+}
+
 /// How far a type is with one kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -192,8 +201,8 @@ impl Channel {
         response.is_some_and(|response| !std::mem::replace(&mut response.is_released, true))
     }
 
-    /// Takes what a request says of its nonce, to be followed by [`Channel::refresh`]. `None` if it
-    /// answers nothing that is waiting.
+    /// Takes what a request says of its nonce; a refusal is to be followed by
+    /// [`Channel::refresh`]. `None` if it answers nothing that is waiting.
     pub(super) fn on_answer(&mut self, nonce: &str, is_ack: bool) -> Option<Answer> {
         let response = self
             .outstanding
@@ -230,12 +239,12 @@ impl Channel {
         })
     }
 
-    /// Takes what a request asks for. `true` if the client holds something from an earlier stream.
+    /// Takes what a request asks for; news are to be followed by [`Channel::refresh`].
     pub(super) fn on_ask(
         &mut self,
         ask: &Ask,
         is_repeat_of: Option<&str>,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Asked, Refused> {
         let has_wildcard = self.kind.has_wildcard();
         match (ask, self.variant) {
             (
@@ -249,6 +258,7 @@ impl Channel {
                 let change = self
                     .subscription
                     .change(subscribe, unsubscribe, has_wildcard)?;
+                let is_news = !change.is_none();
                 self.forget_uncovered(&change);
                 if change.first {
                     for (name, version) in initial_versions {
@@ -269,7 +279,7 @@ impl Channel {
                 let asked_for = change.asked_for.into_iter();
                 self.owed
                     .extend(asked_for.filter(|name| !(resumes && entries.contains_key(name))));
-                Ok(resumes)
+                Ok(Asked { resumes, is_news })
             }
             (Ask::Sotw { names, version }, Variant::Sotw) => {
                 let change = self.subscription.replace(names, has_wildcard)?;
@@ -282,15 +292,15 @@ impl Channel {
                 }
                 // A warming cluster makes Envoy ask again for endpoints that it has, with a nonce
                 // that it has answered; it waits for them.
-                if self.kind == ResourceKind::Endpoint
-                    && self.outstanding.is_none()
-                    && is_repeat_of
-                        .is_some_and(|nonce| self.accepted_nonce.as_deref() == Some(nonce))
-                {
+                let is_repeat = self.outstanding.is_none()
+                    && change.is_none()
+                    && is_repeat_of.is_some_and(|n| self.accepted_nonce.as_deref() == Some(n));
+                if is_repeat && self.kind == ResourceKind::Endpoint {
                     self.owed.extend(self.subscription.names().iter().cloned());
                 }
+                let is_news = is_repeat || !change.is_none();
                 self.owed.extend(change.asked_for);
-                Ok(resumes)
+                Ok(Asked { resumes, is_news })
             }
             _ => Err(Refused::WrongVariant),
         }

@@ -114,7 +114,7 @@ pub enum Notice {
 /// Why a stream must end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// More names of one type than [`NAMES_MAX`].
+    /// More names of one type than a stream may have.
     #[error(
         "a stream may subscribe to at most {NAMES_MAX} names of one type, this request makes it {names}; ask for `*` or use several streams"
     )]

@@ -80,10 +80,12 @@ impl Stream {
         }
         let answer = nonce.and_then(|nonce| channel.on_answer(nonce, request.error.is_none()));
         let is_repeat_of = nonce.filter(|_| answer.is_none() && request.error.is_none());
-        if channel.on_ask(&request.ask, is_repeat_of)? && self.settled_at.is_none() {
+        let asked = channel.on_ask(&request.ask, is_repeat_of)?;
+        if asked.resumes && self.settled_at.is_none() {
             self.settled_at = Some(RESUME_SETTLE.after(now));
         }
-        if let Some(target) = &self.target {
+        let is_refusal = answer.as_ref().is_some_and(|answer| !answer.is_ack);
+        if let Some(target) = self.target.as_ref().filter(|_| asked.is_news || is_refusal) {
             channel.refresh(target);
         }
         if let Some(answer) = answer {

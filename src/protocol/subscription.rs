@@ -36,6 +36,13 @@ pub(super) struct Change {
     pub(super) narrowed: bool,
 }
 
+impl Change {
+    /// Does it change nothing?
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Subscription {
     /// Has the client ever asked for this type?
     pub(super) const fn is_asked(&self) -> bool {

@@ -116,6 +116,7 @@ impl<M: Message> Session<M> {
     /// Sends what may be sent, or waits for something to happen.
     async fn turn(&mut self) -> Result<(), Status> {
         let now = (self.shared.clock)();
+        self.pass_on_notices(now);
         if let Some(response) = self.machine.poll_response(now) {
             let frames = self.shared.frames.encode(M::VARIANT, &response);
             if let TypeUrl::Served(kind) = response.type_url {

@@ -58,7 +58,7 @@ pub(super) fn encoded(kind: ResourceKind, name: &str, version: &str) -> Arc<Reso
     })
 }
 
-fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Option<Arc<Snapshot>> {
+fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Arc<Snapshot> {
     let mut resources = ResourceSet::new(Generation(generation));
     for (name, version) in clusters {
         resources.insert(
@@ -74,17 +74,14 @@ fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Option<Arc<Snapshot>>
         selector,
         resources: Arc::new(resources),
     };
-    Some(Arc::new(Snapshot::new(
-        Generation(generation),
-        vec![audience],
-    )))
+    Arc::new(Snapshot::new(Generation(generation), vec![audience]))
 }
 
 struct World {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     events: mpsc::Receiver<Event>,
     client: AggregatedDiscoveryServiceClient<Channel>,
-    _shutdown: DropGuard,
+    shutdown: DropGuard,
 }
 
 impl World {
@@ -118,7 +115,7 @@ impl World {
             snapshots,
             events,
             client,
-            _shutdown: shutdown.drop_guard(),
+            shutdown: shutdown.drop_guard(),
         }
     }
 
@@ -163,17 +160,17 @@ async fn receive<T>(stream: &mut Streaming<T>) -> T {
         .unwrap()
 }
 
-fn node(id: &str, cluster: &str) -> Option<Node> {
-    Some(Node {
+fn node(id: &str, cluster: &str) -> Node {
+    Node {
         id: id.into(),
         cluster: cluster.into(),
         ..Node::default()
-    })
+    }
 }
 
 fn first_delta() -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest {
-        node: node("edge-1", "edge"),
+        node: Some(node("edge-1", "edge")),
         type_url: CDS.into(),
         ..DeltaDiscoveryRequest::default()
     }
@@ -197,7 +194,7 @@ async fn delta_from_the_first_request_to_the_last() {
     // The request has been read, and nothing was answered: there is no snapshot yet.
     world
         .snapshots
-        .send_replace(snapshot(1, &[("a", "1"), ("b", "1")]));
+        .send_replace(Some(snapshot(1, &[("a", "1"), ("b", "1")])));
     let response = receive(&mut responses).await;
     assert_eq!(names(&response), [("a", "1"), ("b", "1")]);
     assert_eq!(response.system_version_info, "1");
@@ -212,7 +209,7 @@ async fn delta_from_the_first_request_to_the_last() {
 
     world
         .snapshots
-        .send_replace(snapshot(2, &[("a", "2"), ("b", "1")]));
+        .send_replace(Some(snapshot(2, &[("a", "2"), ("b", "1")])));
     let response = receive(&mut responses).await;
     assert_eq!(names(&response), [("a", "2")]);
     answer.response_nonce = response.nonce;
@@ -243,10 +240,10 @@ async fn sotw_sends_whole_sets() {
     let mut world = World::new().await;
     world
         .snapshots
-        .send_replace(snapshot(1, &[("a", "1"), ("b", "1")]));
+        .send_replace(Some(snapshot(1, &[("a", "1"), ("b", "1")])));
     let (requests, mut responses) = world.sotw().await;
     let mut request = DiscoveryRequest {
-        node: node("edge-1", "edge"),
+        node: Some(node("edge-1", "edge")),
         type_url: CDS.into(),
         ..DiscoveryRequest::default()
     };
@@ -261,7 +258,7 @@ async fn sotw_sends_whole_sets() {
 
     world
         .snapshots
-        .send_replace(snapshot(2, &[("a", "2"), ("b", "1")]));
+        .send_replace(Some(snapshot(2, &[("a", "2"), ("b", "1")])));
     let second = receive(&mut responses).await;
     assert_eq!(second.resources.len(), 2);
     assert_ne!(
@@ -275,10 +272,12 @@ async fn sotw_sends_whole_sets() {
 #[tokio::test]
 async fn a_proxy_that_no_gateway_selects_is_told_nothing_until_one_does() {
     let mut world = World::new().await;
-    world.snapshots.send_replace(snapshot(1, &[("a", "1")]));
+    world
+        .snapshots
+        .send_replace(Some(snapshot(1, &[("a", "1")])));
     let (requests, mut responses) = world.delta().await;
     let request = DeltaDiscoveryRequest {
-        node: node("edge-1", "other"),
+        node: Some(node("edge-1", "other")),
         ..first_delta()
     };
     requests.send(request).await.unwrap();
@@ -306,11 +305,11 @@ async fn streams_that_break_the_rules_end_with_a_reason() {
         ..first_delta()
     };
     let bad = DeltaDiscoveryRequest {
-        node: node("a b", "edge"),
+        node: Some(node("a b", "edge")),
         ..first_delta()
     };
     let other = DeltaDiscoveryRequest {
-        node: node("edge-2", "edge"),
+        node: Some(node("edge-2", "edge")),
         ..first_delta()
     };
     for (messages, reason) in [
@@ -329,4 +328,15 @@ async fn streams_that_break_the_rules_end_with_a_reason() {
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         assert!(status.message().contains(reason), "{status}");
     }
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_with_a_reason() {
+    let mut world = World::new().await;
+    let (requests, mut responses) = world.delta().await;
+    requests.send(first_delta()).await.unwrap();
+    assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
+    drop(world.shutdown);
+    let ended = tokio::time::timeout(DEADLINE, responses.message()).await;
+    assert_eq!(ended.unwrap().unwrap_err().code(), Code::Unavailable);
 }

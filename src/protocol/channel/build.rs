@@ -39,27 +39,28 @@ impl Channel {
         }
         self.try_refused_again(wanted);
 
-        let names: BTreeSet<Arc<str>> = if self.subscription.is_wildcard() {
-            wanted
-                .keys()
-                .chain(self.entries.keys())
-                .chain(self.subscription.names())
-                .chain(&self.owed)
-                .cloned()
-                .collect()
-        } else {
-            self.subscription.names().clone()
+        let mut additions = BTreeSet::new();
+        let mut removals = BTreeSet::new();
+        let mut forgotten = Vec::new();
+        let mut judge = |name: &Arc<str>| match self.due(name, wanted.get(name)) {
+            Due::Add => drop(additions.insert(Arc::clone(name))),
+            Due::Forget => forgotten.push(Arc::clone(name)),
+            Due::Nothing => {}
+            Due::Remove => drop(removals.insert(Arc::clone(name))),
         };
-        self.additions.clear();
-        self.removals.clear();
-        for name in names {
-            match self.due(&name, wanted.get(&name)) {
-                Due::Add => drop(self.additions.insert(name)),
-                Due::Forget => drop(self.entries.remove(&name)),
-                Due::Nothing => {}
-                Due::Remove => drop(self.removals.insert(name)),
-            }
+        self.subscription.names().iter().for_each(&mut judge);
+        if self.subscription.is_wildcard() {
+            let others = self.entries.keys().chain(&self.owed);
+            wanted.keys().for_each(&mut judge);
+            others
+                .filter(|name| !wanted.contains_key(*name))
+                .for_each(judge);
         }
+        for name in forgotten {
+            self.entries.remove(&name);
+        }
+        self.additions = additions;
+        self.removals = removals;
     }
 
     /// A SotW client that holds exactly this set need not be sent it again.
