@@ -55,7 +55,7 @@ impl Control {
         Ok(control)
     }
 
-    /// Starts the process and waits until it says that it is ready.
+    /// Starts the process and waits until it answers. It answers proxies later, once it knows what to tell.
     pub(super) async fn run(&mut self) -> Result<(), DemoError> {
         let mut command = Command::new(&self.program);
         command
@@ -71,13 +71,13 @@ impl Control {
         let deadline = now() + READY_MAX;
         loop {
             child.check()?;
-            let Err(error) = self.http.get(&self.url("/readyz")).await else {
+            let Err(error) = self.http.get(&self.url("/healthz")).await else {
                 self.child = Some(child);
                 return Ok(());
             };
             if now() > deadline {
                 return Err(DemoError::TimedOut {
-                    what: "the control plane to be ready".to_owned(),
+                    what: "the control plane to answer".to_owned(),
                     seconds: READY_MAX.as_secs(),
                     because: format!(": {error}"),
                 });

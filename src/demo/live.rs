@@ -135,8 +135,7 @@ fn cells(service: &Service) -> String {
             .iter()
             .filter(|i| i.version == version.name);
         let cells: String = of_it.map(cell).collect();
-        let share = f64::from(version.weight) / 100.0;
-        let _ = write!(text, "{} {cells} {share:.0} %  ", version.name);
+        let _ = write!(text, "{} {cells} {:.0} %  ", version.name, version.weight);
     }
     text.trim_end().to_owned()
 }
@@ -151,7 +150,8 @@ fn letter(instance: &Instance) -> (char, AnsiColors) {
         "draining" => ('D', AnsiColors::Yellow),
         "drained" | "removed" => ('E', AnsiColors::Cyan),
         "released" => ('.', AnsiColors::BrightBlack),
-        "quarantined" => ('Q', AnsiColors::Magenta),
+        "leaving" => ('L', AnsiColors::Yellow),
+        "joining" => ('J', AnsiColors::Blue),
         "registered" => ('n', AnsiColors::BrightBlack),
         _ if !instance.healthy => ('!', AnsiColors::Red),
         "ready" => ('r', AnsiColors::Blue),

@@ -127,13 +127,14 @@ fn drains(facts: &Facts) -> Table {
         instance,
         took_ms,
         proven,
-        why,
+        witnesses,
+        missing,
     } in drained(facts)
     {
-        let proof = match (proven, why.as_str()) {
-            (true, "") => "proven".to_owned(),
-            (true, why) => format!("proven: {why}"),
-            (false, why) => format!("UNPROVEN: {why}"),
+        let proof = if *proven {
+            format!("proven by {witnesses} proxies")
+        } else {
+            format!("UNPROVEN: {}", missing.join("; "))
         };
         table.add_row([
             instance.clone(),

@@ -53,12 +53,12 @@ impl Service {
     }
 }
 
-/// A version with its share of the traffic, of 10,000.
+/// A version with its share of the traffic, in percent.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Version {
     pub(super) name: String,
-    pub(super) weight: u32,
+    pub(super) weight: f64,
 }
 
 /// An instance.
@@ -68,13 +68,14 @@ pub(super) struct Instance {
     pub(super) id: String,
     pub(super) version: String,
     pub(super) stage: String,
+    #[serde(deserialize_with = "or_default")]
     pub(super) healthy: bool,
 }
 
 impl Instance {
-    /// Healthy, and not on its way out.
+    /// Told to the proxies, healthy, and not on its way out.
     pub(super) fn takes_requests(&self) -> bool {
-        self.healthy && ["ready", "serving"].iter().any(|stage| self.is(stage))
+        self.healthy && ["serving", "leaving"].iter().any(|stage| self.is(stage))
     }
 
     /// Is it in this stage?
@@ -129,8 +130,9 @@ pub(super) struct Drained {
     pub(super) instance: String,
     pub(super) took_ms: f64,
     pub(super) proven: bool,
+    pub(super) witnesses: u32,
     #[serde(deserialize_with = "or_default")]
-    pub(super) why: String,
+    pub(super) missing: Vec<String>,
 }
 
 /// A proxy.
@@ -169,12 +171,12 @@ mod tests {
     fn a_state_is_read_leniently() {
         let view: View = serde_json::from_str(
             r#"{"at":"2026-11-23T06:00:00Z","generation":7,"ready":true,
-                "services":[{"name":"web","stable":"v1","versions":[{"name":"v1","weight":10000,"routed":true}],
-                  "instances":[{"id":"v1-0","version":"v1","stage":"Serving","healthy":true,"drain":null},
+                "services":[{"name":"web","stable":"v1","versions":[{"name":"v1","weight":100.0,"routed":true}],
+                  "instances":[{"id":"v1-0","version":"v1","stage":"serving","healthy":true,"drain":null},
                                {"id":"v1-1","version":"v1","stage":"draining","healthy":true,
                                 "drain":{"proof":"proven","took_ms":12,"why":null}}]}],
                 "rollouts":[{"name":"web-v2","phase":"Draining","blockers":null,
-                  "report":{"drained":[{"instance":"v1-9","took_ms":2100,"proven":true,"why":null}],
+                  "report":{"drained":[{"instance":"v1-9","took_ms":2100,"proven":true,"missing":[]}],
                             "min_ready":null,"ack_ms":[3,4.5]}}],
                 "proxies":[{"id":"edge-1","connected":true,"in_force":7,"nack":null}], "new":1}"#,
         )

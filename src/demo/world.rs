@@ -273,14 +273,14 @@ impl World {
             .map(|blocker| blocker.text.as_str())
     }
 
-    /// The share of a version, of 10,000, as last seen.
-    pub(super) fn weight(&self, version: &str) -> u32 {
+    /// The share of a version in percent, as last seen.
+    pub(super) fn weight(&self, version: &str) -> f64 {
         let service = self.view.service(SERVICE);
         let versions = service.map_or(&[][..], |service| &service.versions);
         versions
             .iter()
             .find(|v| v.name == version)
-            .map_or(0, |v| v.weight)
+            .map_or(0.0, |v| v.weight)
     }
 
     /// The relay of the last proxy, with that proxy's id.

@@ -37,7 +37,7 @@ pub(super) async fn play(world: &mut World) -> Result<(), DemoError> {
     let end = crate::demo::clock::now() + HOLD;
     world
         .until("the rollout to stay where it is", HOLD * 2, |world| {
-            moved |= world.weight("v2") > 0;
+            moved |= world.weight("v2") > 0.0;
             crate::demo::clock::now() >= end
         })
         .await?;
