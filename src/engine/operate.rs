@@ -2,13 +2,13 @@
 //! answers with what already holds.
 
 use super::instances::{begin_leaving, snapshot};
-use super::rolling;
 use super::state::{Bake, HookState, HookStatus, RolloutState};
 use super::turn::Turn;
 use super::{
-    Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb,
-    Stage, Verb,
+    Answer, Cause, Command, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb, Stage,
+    Verb,
 };
+use super::{hooks, rolling};
 use crate::domain::{InstanceId, ProxyId, Rollout, RolloutName, ServiceName, Span};
 
 /// Carries out a command, or says why not.
@@ -40,21 +40,6 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
             }
         }
     }
-}
-
-/// Makes a hook call, for the first time or again.
-pub(super) fn call_hook(turn: &mut Turn<'_>, rollout: &RolloutName, call: HookCall) {
-    let hook = turn
-        .state
-        .rollouts
-        .get(rollout)
-        .and_then(|r| r.spec.replace.clone());
-    let Some(hook) = hook else { return };
-    turn.record(Record::HookCalled {
-        rollout: rollout.clone(),
-        call: call.clone(),
-    });
-    turn.effects.push(Effect::Call { hook, call });
 }
 
 // --- rollouts
@@ -137,7 +122,7 @@ fn retry(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<An
         .collect();
     let calls = failed.len();
     for call in failed {
-        call_hook(turn, name, call);
+        hooks::call(turn, name, call);
     }
     answer(match calls {
         0 => format!("{name} tries on; its deadline starts anew"),

@@ -7,6 +7,7 @@
 //!
 //! Whoever calls this has made sure that everything decided before is in force.
 
+use super::hooks;
 use super::instances::{begin_leaving, snapshot};
 use super::state::{Bake, Batch, HookState, HookStatus, RolloutState, Started};
 use super::turn::{Subject, Turn};
@@ -287,7 +288,7 @@ impl Roll {
             .all(|hook| hook.status == HookStatus::Done);
         let done = calls.is_empty() && none_open;
         for call in calls {
-            super::operate::call_hook(turn, &self.name, call);
+            hooks::call(turn, &self.name, call);
         }
         done
     }
