@@ -90,6 +90,11 @@ impl Roll {
     fn choose_next(&self, turn: &mut Turn<'_>) {
         let mut members = self.remaining(turn);
         let to_replace = members.len().saturating_sub(self.holdback());
+        let staying = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        // What was in the middle of being replaced when the rollout turned round comes back first.
+        if self.state.aborted && !self.fill_up(turn, self.desired.saturating_sub(staying)) {
+            return;
+        }
         if to_replace > 0 {
             let size = self.state.spec.rolling.batch.up_to(self.desired).max(1) as usize;
             members.truncate(size.min(to_replace));
@@ -143,13 +148,21 @@ impl Roll {
     }
 
     fn finish(&self, turn: &mut Turn<'_>, outcome: Outcome) {
-        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
-        if serving < self.desired {
-            self.admit(turn, self.desired);
-            self.wait_for_new(turn, self.desired);
-            return;
+        if self.fill_up(turn, self.desired) {
+            self.end(turn, outcome);
         }
-        self.end(turn, outcome);
+    }
+
+    /// Brings instances of the version that comes up to `goal`. True when so many serve and no hook
+    /// call is open.
+    fn fill_up(&self, turn: &mut Turn<'_>, goal: u32) -> bool {
+        let hooks_done = self.call_hooks(turn, &self.places_left_empty(), goal);
+        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
+        if serving < goal {
+            self.admit(turn, goal);
+            self.wait_for_new(turn, goal);
+        }
+        serving >= goal && hooks_done
     }
 
     fn end(&self, turn: &mut Turn<'_>, outcome: Outcome) {
@@ -172,7 +185,7 @@ impl Roll {
             .filter(|id| !batch.members.contains(id));
         let staying = u32::try_from(staying.count()).unwrap_or(u32::MAX);
         let goal = self.desired.saturating_sub(staying);
-        let hooks_done = self.call_hooks(turn, batch, goal);
+        let hooks_done = self.call_hooks(turn, &batch.members, goal);
         self.admit(turn, goal);
         let members_done = self.let_go(turn, batch);
         let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
@@ -204,7 +217,8 @@ impl Roll {
     fn take_in(&self, turn: &mut Turn<'_>, of: &VersionName, room: u32) {
         let ready = snapshot(turn, &self.service)
             .into_iter()
-            .filter(|(_, version, stage)| version == of && *stage == Stage::Ready);
+            .filter(|(_, version, stage)| version == of && *stage == Stage::Ready)
+            .filter(|(id, version, _)| *version == self.new || !self.has_stopped(id, version));
         for (id, _, _) in ready.take(room as usize) {
             let generation = turn.next_generation();
             let why = format!("{} takes it in", self.name);
@@ -220,15 +234,22 @@ impl Roll {
                 continue;
             };
             let stage = known.stage.clone();
-            if matches!(stage, Stage::Released { .. }) || known.instance.version != self.old {
+            // One that fell sick before its proxies heard of it again takes nothing: it is gone, too.
+            let out = matches!(
+                stage,
+                Stage::Released { .. } | Stage::Registered | Stage::Ready
+            );
+            if out || known.instance.version != self.old {
                 continue;
             }
             all_gone = false;
             if !stays(&stage) {
                 continue;
             }
+            // A sick one takes nothing, so its going costs nothing.
             let serving = self.count_all(turn, |stage| matches!(stage, Stage::Serving));
-            if stage == Stage::Serving && serving <= self.floor {
+            let without = serving.saturating_sub(u32::from(stage == Stage::Serving));
+            if stage != Stage::Suspended && without < self.floor {
                 turn.wait(
                     self.subject(),
                     Wait::Ready {
@@ -248,7 +269,7 @@ impl Roll {
     // --- hooks
 
     /// Has the outside start new instances and stop released ones. True when no call is open.
-    fn call_hooks(&self, turn: &mut Turn<'_>, batch: &Batch, goal: u32) -> bool {
+    fn call_hooks(&self, turn: &mut Turn<'_>, places: &[InstanceId], goal: u32) -> bool {
         if self.state.spec.replace.is_none() {
             return true;
         }
@@ -274,10 +295,10 @@ impl Roll {
         }
         let mut calls: Vec<HookCall> = self
             .released(turn)
-            .filter(|(id, _)| self.hook(HookAction::Stop, id).is_none())
+            .filter(|(id, version)| !self.has_stopped(id, version))
             .map(|(id, version)| self.hook_call(HookAction::Stop, &id, &version))
             .collect();
-        let to_start = self.missing_starts(turn, batch, goal);
+        let to_start = self.missing_starts(turn, places, goal);
         calls.extend(to_start.map(|id| self.hook_call(HookAction::Start, id, &self.new)));
 
         let none_open = self
@@ -293,9 +314,13 @@ impl Roll {
     }
 
     /// The instances that nobody needs any more on account of this rollout: those that it released,
-    /// and on the way back those of the new version that never came to serve.
+    /// and, when the old version is not to come back, those of it that no proxy knows.
     fn released(&self, turn: &Turn<'_>) -> impl Iterator<Item = (InstanceId, VersionName)> {
-        let (name, aborted, old) = (self.name.clone(), self.state.aborted, self.old.clone());
+        let (name, old) = (self.name.clone(), self.old.clone());
+        let at_the_end = self.state.batch.is_none()
+            && self.remaining(turn).is_empty()
+            && self.count_new(turn, |stage| *stage == Stage::Serving) >= self.desired;
+        let none_comes_back = self.state.aborted || at_the_end;
         snapshot(turn, &self.service)
             .into_iter()
             .filter_map(move |(id, version, stage)| {
@@ -304,62 +329,91 @@ impl Roll {
                         cause: Cause::Rollout(cause),
                         ..
                     } => cause == name,
-                    Stage::Registered | Stage::Ready => aborted && version == old,
+                    Stage::Registered | Stage::Ready => none_comes_back && version == old,
                     _ => false,
                 };
                 over.then_some((id, version))
             })
     }
 
-    fn hook(&self, action: HookAction, instance: &InstanceId) -> Option<&HookState> {
-        let key = self.key(action, instance);
+    fn hook(&self, key: &str) -> Option<&HookState> {
         self.state.hooks.iter().find(|hook| hook.call.key == key)
     }
 
-    /// The same for the same call after a restart; another one when the rollout runs anew.
-    fn key(&self, action: HookAction, instance: &InstanceId) -> String {
-        let run = self.state.planned.as_millisecond();
-        match action {
-            HookAction::Start => format!("{}-{run}/start/{}/{instance}", self.name, self.new),
-            HookAction::Stop => format!("{}-{run}/stop/{instance}", self.name),
-        }
+    fn has_stopped(&self, instance: &InstanceId, version: &VersionName) -> bool {
+        self.hook(&self.stop_key(instance, version)).is_some()
     }
 
-    /// Members for which a new instance is to be started now: no more than are missing, and only
-    /// while there is room for one more process.
+    /// Both keys are the same for the same call after a restart, and others when the rollout runs
+    /// anew. They name the version, for an instance may come back under its id as another one.
+    fn start_key(&self, place: &InstanceId) -> String {
+        let run = self.state.planned.as_millisecond();
+        format!("{}-{run}/start/{}/{place}", self.name, self.new)
+    }
+
+    fn stop_key(&self, instance: &InstanceId, version: &VersionName) -> String {
+        let run = self.state.planned.as_millisecond();
+        format!("{}-{run}/stop/{version}/{instance}", self.name)
+    }
+
+    /// Places in which a new instance is to be started now: no more than are missing, and only while
+    /// there is room for one more process.
     fn missing_starts<'a>(
         &self,
         turn: &Turn<'_>,
-        batch: &'a Batch,
+        places: &'a [InstanceId],
         goal: u32,
     ) -> impl Iterator<Item = &'a InstanceId> {
-        let is_started = |id: &&InstanceId| self.hook(HookAction::Start, id).is_some();
-        let started = batch.members.iter().filter(is_started).count();
+        let is_started = |id: &&InstanceId| self.hook(&self.start_key(id)).is_some();
+        let started = places.iter().filter(is_started).count();
+        let unanswered = |id: &&InstanceId| {
+            let start = self.hook(&self.start_key(id));
+            start.is_some_and(|hook| hook.status != HookStatus::Done)
+        };
+        // What somebody else started may have appeared instead, while these are still to come.
+        let unanswered = places.iter().filter(unanswered).count();
         let here = self.count_new(turn, |stage| !is_on_its_way_out(stage));
-        let before = goal.saturating_sub(u32::try_from(batch.members.len()).unwrap_or(u32::MAX));
+        let before = goal.saturating_sub(u32::try_from(places.len()).unwrap_or(u32::MAX));
         let appeared = here.saturating_sub(before);
         let expected = u32::try_from(started)
             .unwrap_or(u32::MAX)
-            .saturating_sub(appeared);
+            .saturating_sub(appeared)
+            .max(u32::try_from(unanswered).unwrap_or(u32::MAX));
         let missing = goal.saturating_sub(here).saturating_sub(expected);
 
-        let is_stopped = |id: &InstanceId| {
-            let stop = self.hook(HookAction::Stop, id);
+        let is_stopped = |id: &InstanceId, version: &VersionName| {
+            let stop = self.hook(&self.stop_key(id, version));
             stop.is_some_and(|hook| hook.status == HookStatus::Done)
         };
-        let stopped = self.released(turn).filter(|(id, _)| is_stopped(id)).count();
-        let running = snapshot(turn, &self.service).len().saturating_sub(stopped);
+        let known = snapshot(turn, &self.service).into_iter();
+        let running = known
+            .filter(|(id, version, stage)| {
+                stage.endpoint().is_some() || !is_stopped(id, version)
+            })
+            .count();
         let running = u32::try_from(running)
             .unwrap_or(u32::MAX)
             .saturating_add(expected);
         let room = self.ceiling.saturating_sub(running);
-        let candidates = batch.members.iter().filter(move |id| !is_started(id));
+        let candidates = places.iter().filter(move |id| !is_started(id));
         candidates.take(missing.min(room) as usize)
+    }
+
+    /// The places of instances of the version that comes which this rollout had stopped before it
+    /// turned round.
+    fn places_left_empty(&self) -> Vec<InstanceId> {
+        let calls = self.state.hooks.iter().map(|hook| &hook.call);
+        let stops = calls
+            .filter(|call| call.action == HookAction::Stop && call.version == self.new);
+        stops.map(|call| call.instance.clone()).collect()
     }
 
     fn hook_call(&self, action: HookAction, instance: &InstanceId, of: &VersionName) -> HookCall {
         HookCall {
-            key: self.key(action, instance),
+            key: match action {
+                HookAction::Start => self.start_key(instance),
+                HookAction::Stop => self.stop_key(instance, of),
+            },
             action,
             service: self.service.clone(),
             instance: instance.clone(),
@@ -376,7 +430,9 @@ impl Roll {
                 continue;
             }
             here += 1;
-            if matches!(stage, Stage::Registered | Stage::Suspended) {
+            if stage == Stage::Ready {
+                unready.push(format!("{id}: no more than {} may be listed at once", self.ceiling));
+            } else if matches!(stage, Stage::Registered | Stage::Suspended) {
                 let health = turn.facts.health(&self.service, &id);
                 let said = match health {
                     None => "not probed yet",
