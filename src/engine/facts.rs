@@ -54,7 +54,7 @@ pub(super) struct ProxyFacts {
 /// two more must say zero. This holds as long as the fastest report takes less than the time
 /// between two; one that catches up with those before it shows that it did not, and counting begins
 /// anew.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Witness {
     acknowledged: Option<Time>,
     readings_since: u32,
@@ -176,18 +176,13 @@ impl Facts {
         witnesses.entry(proxy.clone()).or_default().acknowledge(now);
     }
 
-    /// What `proxy` has shown of a draining instance.
-    pub(super) fn witness(
+    /// What each proxy has shown of a draining instance.
+    pub(super) fn witnesses_of(
         &self,
         service: &ServiceName,
         instance: &InstanceId,
-        proxy: &ProxyId,
-    ) -> Witness {
-        let witnesses = self.witnesses.get(&(service.clone(), instance.clone()));
-        witnesses
-            .and_then(|all| all.get(proxy))
-            .cloned()
-            .unwrap_or_default()
+    ) -> Option<&BTreeMap<ProxyId, Witness>> {
+        self.witnesses.get(&(service.clone(), instance.clone()))
     }
 
     /// Takes in a report. One flush may come in several reports with the same reading time, each
@@ -205,7 +200,10 @@ impl Facts {
         }
         proxy.last_report = Some(now);
         if reading.catches_up {
-            let of_proxy = self.witnesses.values_mut().filter_map(|all| all.get_mut(id));
+            let of_proxy = self
+                .witnesses
+                .values_mut()
+                .filter_map(|all| all.get_mut(id));
             of_proxy.for_each(Witness::count_anew);
         }
         for load in report.instances {
@@ -291,7 +289,10 @@ impl Clock {
         let gap = i128::from(read_at_ns - self.last_read_at_ns);
         let catches_up = known.is_some_and(|known| (known - offset) * 2 > gap);
         self.last_read_at_ns = read_at_ns;
-        self.fastest_ns = Some(self.fastest_ns.map_or(offset, |fastest| fastest.min(offset)));
+        self.fastest_ns = Some(
+            self.fastest_ns
+                .map_or(offset, |fastest| fastest.min(offset)),
+        );
         let fastest = known.map_or(offset, |known| known.min(offset));
         let at = Time::from_nanosecond(i128::from(read_at_ns) + fastest).unwrap_or(Time::MIN);
         Some(Reading { at, catches_up })

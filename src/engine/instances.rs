@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::barrier::{Asked, Drain, barrier, drain};
+use super::barrier::{Asked, Drain, barrier, drains};
 use super::turn::{Subject, Turn};
 use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage};
 use crate::domain::{
@@ -73,7 +73,11 @@ fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: Op
 /// What is gone need not be stopped any more; made again, the call could hit another instance that
 /// has come under the same id.
 fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) {
-    let rollouts = turn.state.rollouts.values().filter(|rollout| !rollout.over());
+    let rollouts = turn
+        .state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.over());
     let open = rollouts.flat_map(|rollout| {
         let stops = rollout.hooks.iter().filter(|hook| {
             let call = &hook.call;
@@ -160,13 +164,16 @@ fn may_suspend(turn: &Turn<'_>, service: &ServiceName) -> bool {
 
 /// Counts instances in that every proxy has heard of.
 pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
+    let mut heard = BTreeMap::new();
     for (id, _, stage) in snapshot(turn, &service.name) {
         let Stage::Joining { generation } = stage else {
             continue;
         };
-        let heard = generation <= turn.state.generation
-            && in_force(turn, service, generation, Asked::Connected);
-        if heard {
+        let heard = heard.entry(generation).or_insert_with(|| {
+            generation <= turn.state.generation
+                && waits(turn, service, generation, Asked::Connected).is_empty()
+        });
+        if *heard {
             turn.move_to(&service.name, &id, Stage::Serving, "every proxy knows it");
         }
     }
@@ -176,10 +183,14 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
 /// released.
 pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
+    let mut verdicts = drains(turn.state, turn.facts, service, turn.now);
+    let (mut moved_away, mut delisted) = (BTreeMap::new(), BTreeMap::new());
     for (id, _, stage) in snapshot(turn, name) {
         match stage {
             Stage::Leaving { generation, cause } => {
-                let waits = waits(turn, service, generation, Asked::All);
+                let waits = moved_away
+                    .entry(generation)
+                    .or_insert_with(|| waits(turn, service, generation, Asked::All));
                 if waits.is_empty() {
                     let (generation, since) = (turn.next_generation(), turn.now);
                     let draining = Stage::Draining {
@@ -189,20 +200,17 @@ pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
                     };
                     turn.move_to(name, &id, draining, "its weight has moved away");
                 } else {
-                    wait_for(turn, name, &id, &cause, &waits);
+                    wait_for(turn, name, &id, &cause, waits);
                 }
             }
-            Stage::Draining { cause, since, .. } => {
-                match drain(turn.state, turn.facts, service, &id, since, turn.now) {
-                    Drain::Over(proof) => {
-                        let why = proof.to_string();
-                        turn.move_to(name, &id, Stage::Drained { proof, cause }, why);
-                    }
-                    Drain::Waits(waits) => {
-                        wait_for(turn, name, &id, &cause, &waits);
-                    }
+            Stage::Draining { cause, .. } => match verdicts.remove(&id) {
+                Some(Drain::Over(proof)) => {
+                    let why = proof.to_string();
+                    turn.move_to(name, &id, Stage::Drained { proof, cause }, why);
                 }
-            }
+                Some(Drain::Waits(waits)) => wait_for(turn, name, &id, &cause, &waits),
+                None => {}
+            },
             Stage::Drained { proof, cause } => {
                 let generation = turn.next_generation();
                 turn.move_to(
@@ -221,12 +229,14 @@ pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
                 proof,
                 cause,
             } => {
-                let waits = waits(turn, service, generation, Asked::Connected);
+                let waits = delisted
+                    .entry(generation)
+                    .or_insert_with(|| waits(turn, service, generation, Asked::Connected));
                 if waits.is_empty() {
                     let released = Stage::Released { proof, cause };
                     turn.move_to(name, &id, released, "no proxy lists it any more");
                 } else {
-                    wait_for(turn, name, &id, &cause, &waits);
+                    wait_for(turn, name, &id, &cause, waits);
                 }
             }
             _ => {}
@@ -263,10 +273,6 @@ pub(super) fn waits(
     asked: Asked,
 ) -> Vec<super::Wait> {
     barrier(turn.state, turn.facts, service, generation, asked, turn.now)
-}
-
-fn in_force(turn: &Turn<'_>, service: &Service, generation: Generation, asked: Asked) -> bool {
-    waits(turn, service, generation, asked).is_empty()
 }
 
 /// Whoever has the instance taken out waits; so does a rollout whose batch it is in, should somebody

@@ -123,9 +123,10 @@ impl<'a> Moved<'a> {
         let unmoved = known
             .filter(|(id, _)| !self.now.contains_key(&(service, id)))
             .filter(|(_, known)| known.stage == Stage::Serving);
-        let moved = self.now.iter().filter(|((of, _), stage)| {
-            *of == service && **stage == Some(&Stage::Serving)
-        });
+        let moved = self
+            .now
+            .iter()
+            .filter(|((of, _), stage)| *of == service && **stage == Some(&Stage::Serving));
         u32::try_from(unmoved.count() + moved.count()).unwrap_or(u32::MAX)
     }
 }

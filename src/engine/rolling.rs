@@ -388,7 +388,8 @@ impl Roll {
         let known = snapshot(turn, &self.service).into_iter();
         let running = known
             .filter(|(id, version, stage)| {
-                stage.endpoint().is_some() || !is_stopped(id, version)
+                stage.endpoint().is_some()
+                    || self.takes_room(version, stage) && !is_stopped(id, version)
             })
             .count();
         let running = u32::try_from(running)
@@ -399,12 +400,21 @@ impl Roll {
         candidates.take(missing.min(room) as usize)
     }
 
+    /// Does an instance that no proxy knows count as a process of this rollout? Not if it stood
+    /// beside the fleet before: sick, or taken out by an operator.
+    fn takes_room(&self, version: &VersionName, stage: &Stage) -> bool {
+        match stage {
+            Stage::Registered | Stage::Ready => *version == self.new || self.state.aborted,
+            _ => matches!(stage.cause(), Some(Cause::Rollout(cause)) if *cause == self.name),
+        }
+    }
+
     /// The places of instances of the version that comes which this rollout had stopped before it
     /// turned round.
     fn places_left_empty(&self) -> Vec<InstanceId> {
         let calls = self.state.hooks.iter().map(|hook| &hook.call);
-        let stops = calls
-            .filter(|call| call.action == HookAction::Stop && call.version == self.new);
+        let stops =
+            calls.filter(|call| call.action == HookAction::Stop && call.version == self.new);
         stops.map(|call| call.instance.clone()).collect()
     }
 
@@ -431,7 +441,10 @@ impl Roll {
             }
             here += 1;
             if stage == Stage::Ready {
-                unready.push(format!("{id}: no more than {} may be listed at once", self.ceiling));
+                unready.push(format!(
+                    "{id}: no more than {} may be listed at once",
+                    self.ceiling
+                ));
             } else if matches!(stage, Stage::Registered | Stage::Suspended) {
                 let health = turn.facts.health(&self.service, &id);
                 let said = match health {

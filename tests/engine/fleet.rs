@@ -94,7 +94,8 @@ impl Proxy {
 
     pub(crate) fn connect(&mut self, plan: Option<&Arc<Plan>>, lag: Span, now: Time) -> ProxyEvent {
         (self.connected, self.since) = (true, now);
-        self.told.extend(plan.map(|plan| (lag.after(now), Arc::clone(plan))));
+        self.told
+            .extend(plan.map(|plan| (lag.after(now), Arc::clone(plan))));
         ProxyEvent::Connected(identity(&self.id))
     }
 
@@ -113,13 +114,17 @@ impl Proxy {
     pub(crate) fn tell(&mut self, plan: &Arc<Plan>, lag: Span, now: Time) {
         if self.connected {
             let last = self.told.back().map_or(now, |(at, _)| *at);
-            self.told.push_back((lag.after(now).max(last), Arc::clone(plan)));
+            self.told
+                .push_back((lag.after(now).max(last), Arc::clone(plan)));
         }
     }
 
     /// So many requests are in progress on `instance`.
     pub(crate) fn in_progress(&self, instance: &InstanceId) -> usize {
-        self.requests.iter().filter(|(on, _)| on == instance).count()
+        self.requests
+            .iter()
+            .filter(|(on, _)| on == instance)
+            .count()
     }
 
     /// May a new request go to `instance` by what is in force here?
@@ -167,7 +172,11 @@ impl Proxy {
             self.report(chance, now);
         }
         let mut said = due(&mut self.words, now);
-        said.extend(due(&mut self.reports, now).into_iter().map(ProxyEvent::Load));
+        said.extend(
+            due(&mut self.reports, now)
+                .into_iter()
+                .map(ProxyEvent::Load),
+        );
         said
     }
 

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 
 use tidegate::domain::{Amount, Bake, Rolling, Share, Span, ThenDo};
-use tidegate::engine::{Outcome, RolloutVerb, Verb};
+use tidegate::engine::{Outcome, RolloutVerb, Verb, Wait};
 
 use crate::fleet::Habits;
 use crate::sample::{hook, name, rollout, service};
 use crate::world::{Hooks, World};
 
-const CALM_CASES: u32 = 400;
-const STORM_CASES: u32 = 500;
+const CALM_CASES: u32 = 100;
+const STORM_CASES: u32 = 100;
 
 /// No rollout of these sizes takes longer than this when nothing fails.
 const ENDS_WITHIN_SECS: u64 = 900;
@@ -222,7 +222,11 @@ impl Happening {
             }
             Self::Refuse(which) => {
                 if let Some(id) = proxy(world, *which) {
-                    world.proxies.get_mut(&id).into_iter().for_each(|p| p.refuses = true);
+                    world
+                        .proxies
+                        .get_mut(&id)
+                        .into_iter()
+                        .for_each(|p| p.refuses = true);
                 }
             }
             Self::Replaced(which) => {
@@ -233,7 +237,9 @@ impl Happening {
                 let until = Span::secs(*seconds).after(world.now);
                 if let Some(id) = proxy(world, *which) {
                     let proxy = world.proxies.get_mut(&id);
-                    proxy.into_iter().for_each(|p| p.reports_stuck_until = until);
+                    proxy
+                        .into_iter()
+                        .for_each(|p| p.reports_stuck_until = until);
                 }
             }
             Self::Resume => verb(world, RolloutVerb::Resume),
@@ -300,7 +306,13 @@ fn running(world: &World) -> Vec<String> {
 }
 
 fn verb(world: &mut World, verb: RolloutVerb) {
-    let all: Vec<String> = world.engine.state().rollouts.keys().map(ToString::to_string).collect();
+    let all: Vec<String> = world
+        .engine
+        .state()
+        .rollouts
+        .keys()
+        .map(ToString::to_string)
+        .collect();
     for rollout in all {
         let _ = world.rollout_verb(&rollout, verb);
     }
@@ -341,12 +353,35 @@ fn heal(world: &mut World, setup: &Setup) {
     for _ in 0..120 {
         verb(world, RolloutVerb::Resume);
         verb(world, RolloutVerb::Retry);
+        for rollout in running(world) {
+            let waits = world.rollout(&rollout).blockers;
+            let differs =
+                |wait: &Wait| matches!(wait, Wait::DocumentDeleted | Wait::DocumentDiffers { .. });
+            if waits.iter().any(|blocker| differs(&blocker.on)) {
+                let _ = world.rollout_verb(&rollout, RolloutVerb::Abort);
+            }
+        }
         world.run(2);
         if running(world).is_empty() {
             return;
         }
     }
-    // What is left names its blocker; that is seen to at each quiet tick.
+    // What is left waits for a decision that only a person can take.
+    for rollout in running(world) {
+        let waits = world.rollout(&rollout).blockers;
+        let decides = |wait: &Wait| {
+            matches!(
+                wait,
+                Wait::NoStable | Wait::OtherRollout { .. } | Wait::WrongStart { .. }
+            )
+        };
+        let decides = waits.iter().any(|blocker| decides(&blocker.on));
+        assert!(
+            decides,
+            "10: {rollout} does not end: {}",
+            world.why(&rollout)
+        );
+    }
 }
 
 proptest! {

@@ -142,7 +142,9 @@ impl Truth {
         for entry in &self.journal {
             let json = serde_json::to_vec(entry).expect("an entry is JSON");
             let entry = serde_json::from_slice(&json).expect("JSON is an entry");
-            state.apply(&entry).unwrap_or_else(|illegal| panic!("{illegal}"));
+            state
+                .apply(&entry)
+                .unwrap_or_else(|illegal| panic!("{illegal}"));
         }
         state
     }
@@ -170,9 +172,15 @@ fn idle(instance: &InstanceId, proof: &Proof, proxies: &Proxies, state: &State) 
     if !proof.is_full() {
         return;
     }
-    for (id, proxy) in proxies.iter().filter(|(id, _)| state.proxies.contains_key(*id)) {
+    for (id, proxy) in proxies
+        .iter()
+        .filter(|(id, _)| state.proxies.contains_key(*id))
+    {
         let requests = proxy.in_progress(instance);
-        assert_eq!(requests, 0, "3: {id} has requests in progress on {instance}");
+        assert_eq!(
+            requests, 0,
+            "3: {id} has requests in progress on {instance}"
+        );
         let may_start = proxy.may_start_on(instance);
         assert!(!may_start, "3: {id} may start requests on {instance}");
     }
@@ -205,30 +213,34 @@ fn true_to_capacity(planned: &ServicePlan, known: &ServiceState) {
         let weight = u64::from(version.weight.get());
         let most = (one * u64::from(whole)).div_ceil(all.max(1));
         let name = &version.name;
-        assert!(weight <= most, "4: {name} has {weight}, its share is {most}");
+        assert!(
+            weight <= most,
+            "4: {name} has {weight}, its share is {most}"
+        );
     }
 }
 
 /// Invariant 6: what is gone from the plan is routed to by nobody whose word counts.
-fn still_there(
-    before: &ServicePlan,
-    plan: &Plan,
-    state: &State,
-    proxies: &Proxies,
-    now: Time,
-) {
+fn still_there(before: &ServicePlan, plan: &Plan, state: &State, proxies: &Proxies, now: Time) {
     let Some(policy) = state.service(&before.name).map(|s| s.drain.lost_proxies) else {
         return;
     };
     let planned = plan.service(&before.name);
     let stays = |name| planned.is_some_and(|p| p.versions.iter().any(|v| v.name == name));
     for version in before.versions.iter().filter(|v| !stays(v.name.clone())) {
-        for (id, proxy) in proxies.iter().filter(|(id, _)| state.proxies.contains_key(*id)) {
+        for (id, proxy) in proxies
+            .iter()
+            .filter(|(id, _)| state.proxies.contains_key(*id))
+        {
             let ignored = !proxy.connected
                 && policy.then == ThenDo::Ignore
                 && Span::between(proxy.since, now) >= policy.wait;
             let routes = proxy.routes_to(before.name.as_str(), version.name.as_str());
-            assert!(ignored || !routes, "6: {id} still routes to {}", version.name);
+            assert!(
+                ignored || !routes,
+                "6: {id} still routes to {}",
+                version.name
+            );
         }
     }
 }

@@ -28,6 +28,9 @@ const ODD: Duration = Duration::from_nanos(123_456_789);
 /// The engine hears that time has passed every so many steps.
 const TICK_EVERY: u64 = 2;
 
+/// Whoever calls hooks gives up after this long.
+const HOOK_TIMEOUT: Span = Span::secs(60);
+
 /// How hooks are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hooks {
@@ -455,7 +458,11 @@ impl World {
         let state = self.engine.state();
         self.truth.may_stop(&call, &self.proxies, state);
         let result = match self.hooks {
-            Hooks::Silent => return,
+            Hooks::Silent => {
+                let at = HOOK_TIMEOUT.after(self.now);
+                let said = Err(format!("no answer within {HOOK_TIMEOUT}"));
+                return self.later.push((at, Later::Hook(call.key, said)));
+            }
             Hooks::Fail => Err("no room".to_owned()),
             Hooks::Work => Ok(()),
         };
@@ -509,7 +516,10 @@ impl World {
         for rollout in view.rollouts.iter().filter(|r| r.ended.is_none()) {
             let (name, phase) = (&rollout.name, rollout.phase);
             let silent = rollout.blockers.is_empty();
-            assert!(!silent, "10: {name} is {phase} and waits in silence: {stages:?}");
+            assert!(
+                !silent,
+                "10: {name} is {phase} and waits in silence: {stages:?}"
+            );
         }
     }
 
