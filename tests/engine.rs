@@ -5,6 +5,10 @@
 
 #[path = "engine/fleet.rs"]
 mod fleet;
+#[path = "engine/looking.rs"]
+mod looking;
+#[path = "engine/mended.rs"]
+mod mended;
 #[path = "engine/properties.rs"]
 mod properties;
 #[path = "engine/sample.rs"]

@@ -99,10 +99,11 @@ impl From<Span> for String {
             (u64::from(nanos / 1_000 % 1_000), "us"),
             (u64::from(nanos % 1_000), "ns"),
         ];
-        let said = parts.iter().filter(|(amount, _)| *amount > 0);
-        let text: Self = said
-            .map(|(amount, unit)| format!("{amount}{unit}"))
-            .collect();
+        let mut text = Self::new();
+        for (amount, unit) in parts.into_iter().filter(|(amount, _)| *amount > 0) {
+            text.push_str(&amount.to_string());
+            text.push_str(unit);
+        }
         if text.is_empty() {
             "0s".to_owned()
         } else {

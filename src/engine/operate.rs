@@ -316,10 +316,10 @@ fn may_come_back(
     id: &InstanceId,
     stage: &Stage,
 ) -> Result<(), Refusal> {
-    let Some(state) = turn.state.services.get(service) else {
+    let Some(known) = turn.state.services.get(service) else {
         return Ok(());
     };
-    let version = state.instances.get(id).map(|known| &known.instance.version);
+    let version = known.instances.get(id).map(|i| &i.instance.version);
     let rollout = turn.state.rollout_of(service).filter(|r| r.runs());
     let goes = match rollout {
         Some(rollout) if rollout.aborted => Some(&rollout.spec.to),
@@ -333,7 +333,7 @@ fn may_come_back(
         ));
     }
     let serves = version.is_none()
-        || version == state.stable.as_ref()
+        || version == known.stable.as_ref()
         || rollout.is_some_and(|rollout| version == Some(&rollout.spec.to));
     if serves {
         return Ok(());

@@ -355,6 +355,9 @@ impl State {
 
     /// Notes how many instances take traffic, for the reports of running rollouts.
     fn measure(&mut self, service: &ServiceName) {
+        if self.running_on(service).next().is_none() {
+            return;
+        }
         let taking = self
             .services
             .get(service)

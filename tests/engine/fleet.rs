@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate::domain::{
-    EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, Span, Time, Weight,
+    EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, ServicePlan, Span, Time, Weight,
 };
 use tidegate::engine::{InstanceLoad, LoadReport, ProxyEvent};
 
@@ -136,13 +136,13 @@ impl Proxy {
     pub(crate) fn routes_to(&self, service: &str, version: &str) -> bool {
         let plan = self.in_force.iter().flat_map(|plan| &plan.services);
         plan.filter(|planned| planned.name.as_str() == service)
-            .flat_map(|planned| planned.routed())
+            .flat_map(ServicePlan::routed)
             .any(|planned| planned.name.as_str() == version)
     }
 
     fn takers(&self) -> Vec<InstanceId> {
         let services = self.in_force.iter().flat_map(|plan| &plan.services);
-        let versions = services.flat_map(|service| service.routed());
+        let versions = services.flat_map(ServicePlan::routed);
         versions
             .filter(|version| version.weight > Weight::NONE)
             .flat_map(|version| &version.endpoints)

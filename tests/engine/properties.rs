@@ -9,8 +9,8 @@ use crate::fleet::Habits;
 use crate::sample::{hook, name, rollout, service};
 use crate::world::{Hooks, World};
 
-const CALM_CASES: u32 = 100;
-const STORM_CASES: u32 = 100;
+const CALM_CASES: u32 = 150;
+const STORM_CASES: u32 = 200;
 
 /// No rollout of these sizes takes longer than this when nothing fails.
 const ENDS_WITHIN_SECS: u64 = 900;
@@ -197,8 +197,9 @@ impl Happening {
             }),
             Self::Crash => world.crash(),
             Self::Disconnect(which) => {
-                let id = proxy(world, *which);
-                id.into_iter().for_each(|id| world.disconnect(&id));
+                if let Some(id) = proxy(world, *which) {
+                    world.disconnect(&id);
+                }
             }
             Self::DocumentDeleted => world.edit(|documents| documents.rollouts.clear()),
             Self::DocumentRestored => world.roll(setup.rollout()),
@@ -213,33 +214,33 @@ impl Happening {
             }
             Self::Pause => must(world, RolloutVerb::Pause),
             Self::ProxyRestart(which, again) => {
-                let id = proxy(world, *which);
-                id.into_iter().for_each(|id| world.restart(&id, *again));
+                if let Some(id) = proxy(world, *which) {
+                    world.restart(&id, *again);
+                }
             }
             Self::Reconnect(which) => {
-                let id = proxy(world, *which);
-                id.into_iter().for_each(|id| world.connect(&id));
+                if let Some(id) = proxy(world, *which) {
+                    world.connect(&id);
+                }
             }
             Self::Refuse(which) => {
-                if let Some(id) = proxy(world, *which) {
-                    world
-                        .proxies
-                        .get_mut(&id)
-                        .into_iter()
-                        .for_each(|p| p.refuses = true);
+                if let Some(id) = proxy(world, *which)
+                    && let Some(proxy) = world.proxies.get_mut(&id)
+                {
+                    proxy.refuses = true;
                 }
             }
             Self::Replaced(which) => {
-                let id = instance(world, *which);
-                id.into_iter().for_each(|id| world.replace_process(&id));
+                if let Some(id) = instance(world, *which) {
+                    world.replace_process(&id);
+                }
             }
             Self::ReportsStuck(which, seconds) => {
                 let until = Span::secs(*seconds).after(world.now);
-                if let Some(id) = proxy(world, *which) {
-                    let proxy = world.proxies.get_mut(&id);
-                    proxy
-                        .into_iter()
-                        .for_each(|p| p.reports_stuck_until = until);
+                if let Some(id) = proxy(world, *which)
+                    && let Some(proxy) = world.proxies.get_mut(&id)
+                {
+                    proxy.reports_stuck_until = until;
                 }
             }
             Self::Resume => verb(world, RolloutVerb::Resume),
@@ -251,8 +252,9 @@ impl Happening {
                 world.roll(on);
             }
             Self::Sick(which) => {
-                let id = instance(world, *which);
-                id.into_iter().for_each(|id| world.set_health(&id, false));
+                if let Some(id) = instance(world, *which) {
+                    world.set_health(&id, false);
+                }
             }
             Self::Skip => verb(world, RolloutVerb::Skip),
             Self::TargetEdited => world.edit(|documents| {
@@ -263,16 +265,18 @@ impl Happening {
             Self::Undo => verb(world, RolloutVerb::Undo),
             Self::Undrain(which) => undrain(world, instance(world, *which)),
             Self::Vanish(which) => {
-                let id = instance(world, *which);
-                id.into_iter().for_each(|id| world.vanish(&id));
+                if let Some(id) = instance(world, *which) {
+                    world.vanish(&id);
+                }
             }
             Self::VanishAll => {
                 world.instances.clear();
                 world.discover();
             }
             Self::Well(which) => {
-                let id = instance(world, *which);
-                id.into_iter().for_each(|id| world.set_health(&id, true));
+                if let Some(id) = instance(world, *which) {
+                    world.set_health(&id, true);
+                }
             }
         }
     }
@@ -345,7 +349,9 @@ fn heal(world: &mut World, setup: &Setup) {
         documents.rollouts.insert(mine.name.clone(), mine);
     });
     let instances: Vec<_> = world.instances.keys().cloned().collect();
-    instances.iter().for_each(|id| world.set_health(id, true));
+    for id in &instances {
+        world.set_health(id, true);
+    }
     if world.instances.is_empty() {
         world.appear("v1");
     }

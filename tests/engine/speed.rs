@@ -46,7 +46,7 @@ impl Large {
     }
 
     fn report(&mut self) -> Duration {
-        let read_at_ns = u64::try_from(self.now.as_nanosecond()).unwrap();
+        let read_at_ns = u64::try_from(self.now.as_nanosecond()).unwrap_or(0);
         let load = |instance: &Instance| InstanceLoad {
             service: name("cart"),
             version: instance.version.clone(),

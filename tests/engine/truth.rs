@@ -148,23 +148,28 @@ impl Truth {
         }
         state
     }
+}
 
-    /// A stop hook may be called for what was released, or for what no proxy was told of.
-    pub(crate) fn may_stop(&self, call: &HookCall, proxies: &Proxies, state: &State) {
-        if call.action != HookAction::Stop {
-            return;
-        }
-        let service = state.services.get(&call.service);
-        let known = service.and_then(|service| service.instances.get(&call.instance));
-        // A call that is made again may find another process there; its version tells them apart.
-        match known.filter(|known| known.instance.version == call.version) {
-            Some(known) => match &known.stage {
-                Stage::Released { proof, .. } => idle(&call.instance, proof, proxies, state),
-                stage => assert_eq!(stage.endpoint(), None, "3: {} is stopped", call.instance),
-            },
-            None => {}
-        }
+/// A stop hook may be called for what was released, or for what no proxy was told of.
+pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
+    if call.action != HookAction::Stop {
+        return;
     }
+    let service = state.services.get(&call.service);
+    let known = service.and_then(|service| service.instances.get(&call.instance));
+    // A call that is made again may find another process there; its version tells them apart.
+    let Some(known) = known.filter(|known| known.instance.version == call.version) else {
+        return;
+    };
+    if let Stage::Released { proof, .. } = &known.stage {
+        return idle(&call.instance, proof, proxies, state);
+    }
+    assert_eq!(
+        known.stage.endpoint(),
+        None,
+        "3: {} is stopped",
+        call.instance
+    );
 }
 
 /// Invariant 3: nobody known has a request in progress on it, or can start one.
