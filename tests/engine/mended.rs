@@ -37,22 +37,15 @@ fn a_released_instance_that_is_put_back_while_healthy_joins_in_the_same_turn() {
 #[test]
 fn an_operator_drained_member_of_a_batch_is_named_by_the_rollout_too() {
     let mut world = fleet(2, 1);
-    world.habits.longest = Span::secs(60);
-    world.run(30);
-    drain(&mut world, "v1-0").unwrap();
-    undrain(&mut world, "v1-0").unwrap();
-    world.helpful = false;
     world.roll(Rollout {
-        rolling: rolling(2, 0, 2),
+        rolling: rolling(2, 1, 0),
         ..rollout("next", "v2")
     });
-    world.until("the batch", 10, |w| {
-        w.engine.state().rollouts[&name("next")].batch.is_some()
-    });
+    world.until("one is replaced", 60, stage("v1-0", "released"));
+    world.habits.longest = Span::secs(300);
+    world.run(2);
+    drain(&mut world, "v1-1").unwrap();
     // Silence in any quiet tick would fail the story.
-    world.run(20);
-    world.habits.longest = Span::secs(1);
-    world.helpful = true;
     finish(&mut world);
 }
 
