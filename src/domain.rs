@@ -24,7 +24,7 @@ pub use name::{
 };
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
 pub use proxy::{Nack, ProxyIdentity};
-pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, split_weights};
+pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{
     Drain, HealthCheck, InstanceSource, LostProxies, Overlay, Probe, Protocol, Service, ThenDo,

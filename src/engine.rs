@@ -66,6 +66,9 @@ use crate::domain::{Plan, ServiceName, Span, Time};
 /// this long. An answer before that would tell a running fleet that nothing exists.
 const FIRST_ANSWER_AFTER: Span = Span::secs(10);
 
+/// Generations whose acknowledgement is timed; while nobody is connected, the oldest are let go.
+const UNACKNOWLEDGED_MAX: usize = 1024;
+
 /// Passes over a service within one turn; each pass decides at least one thing or is the last.
 const PASSES_MAX: usize = 16;
 
@@ -199,6 +202,9 @@ impl Engine {
             panic!("{illegal}");
         }
         self.facts.unacknowledged.insert(generation, now);
+        while self.facts.unacknowledged.len() > UNACKNOWLEDGED_MAX {
+            self.facts.unacknowledged.pop_first();
+        }
         self.published = Some(Arc::clone(&plan));
         effects.push(Effect::Record(entry));
         effects.push(Effect::Publish(plan));

@@ -1,5 +1,6 @@
 //! The end of a run: tables for people, one JSON object for programs.
 
+use crate::domain::counted;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -132,7 +133,7 @@ fn drains(facts: &Facts) -> Table {
     } in drained(facts)
     {
         let proof = if *proven {
-            format!("proven by {witnesses} proxies")
+            format!("proven by {}", counted(*witnesses, "proxy"))
         } else {
             format!("UNPROVEN: {}", missing.join("; "))
         };
@@ -190,8 +191,8 @@ mod tests {
     fn facts() -> Facts {
         let rollout: Rollout = serde_json::from_str(
             r#"{"name":"web-v2","phase":"Done","report":{"min_ready":10,"ack_ms":[9.04,1,3.5],
-                "drained":[{"instance":"v1-0","took_ms":2104,"proven":true,"why":null},
-                           {"instance":"v1-1","took_ms":30000,"proven":false,"why":"edge-2 is gone"}]}}"#,
+                "drained":[{"instance":"v1-0","took_ms":2104,"proven":true,"missing":[]},
+                           {"instance":"v1-1","took_ms":30000,"proven":false,"missing":["edge-2 is gone"]}]}}"#,
         )
         .unwrap();
         Facts {

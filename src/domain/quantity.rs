@@ -90,6 +90,16 @@ impl fmt::Display for Share {
     }
 }
 
+/// A number with its noun, for people: `1 proxy`, `2 proxies`, `0 hooks`.
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
+    }
+}
+
 /// A number of instances, or a share of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -250,6 +260,16 @@ mod tests {
                 .map(|all| all.into_iter().map(Weight::get).collect::<Vec<_>>());
             assert_eq!(got, weights, "{capacities:?}");
         }
+    }
+
+    #[test]
+    fn a_number_goes_with_its_noun() {
+        let said = [
+            counted(1u32, "proxy"),
+            counted(2u32, "proxy"),
+            counted(0u32, "hook"),
+        ];
+        assert_eq!(said, ["1 proxy", "2 proxies", "0 hooks"]);
     }
 
     #[test]

@@ -109,6 +109,38 @@ pub(super) fn barrier(
     waits
 }
 
+/// Which connected proxies have not shown that they send requests to an instance that was told to
+/// them at `since`. A proxy holds a new instance back until its own health check has passed, and a
+/// weight that came before would find nobody there. One that does not report is given the time in
+/// which it makes that check.
+pub(super) fn not_using(
+    state: &State,
+    facts: &Facts,
+    service: &Service,
+    joining: &[(InstanceId, Time)],
+    now: Time,
+) -> BTreeMap<InstanceId, Wait> {
+    let patience = service.health.interval.duration() + service.health.timeout.duration();
+    let holders = holders(state, facts, service);
+    let connected: Vec<_> = holders.iter().filter(|holder| holder.connected()).collect();
+    let wait = |(instance, since): &(InstanceId, Time)| {
+        let had_time = Span::between(*since, now).duration() >= patience;
+        let key = (service.name.clone(), instance.clone());
+        let not_using = connected.iter().filter(|holder| {
+            let uses = holder.facts.and_then(|facts| facts.uses(&key, *since));
+            !uses.unwrap_or(had_time)
+        });
+        let proxies: Vec<ProxyId> = not_using.map(|holder| holder.id.clone()).collect();
+        let wait = Wait::NotUsed {
+            instance: instance.clone(),
+            of: holders.len(),
+            proxies: proxies.clone(),
+        };
+        (!proxies.is_empty()).then(|| (instance.clone(), wait))
+    };
+    joining.iter().filter_map(wait).collect()
+}
+
 /// Whether an instance that drains is done.
 pub(super) enum Drain {
     /// It is, and this shows it, or says what could not be shown.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HookAction;
 use crate::domain::{
-    Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName,
+    Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName, counted,
 };
 
 /// A wait, and since when.
@@ -102,6 +102,15 @@ pub enum Wait {
         /// So many must stay.
         floor: u32,
     },
+    /// Proxies know an instance, but do not send it requests yet: their own checks have not passed.
+    NotUsed {
+        /// The instance.
+        instance: InstanceId,
+        /// Who does not.
+        proxies: Vec<ProxyId>,
+        /// Of so many concerned.
+        of: usize,
+    },
     /// Instances are known, but not healthy for long enough.
     NotReady {
         /// The version.
@@ -136,7 +145,8 @@ impl Wait {
     /// The same wait as before, even if its details have moved on? Then it keeps its `since`.
     pub(super) fn continues(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Drain { instance: a, .. }, Self::Drain { instance: b, .. }) => a == b,
+            (Self::Drain { instance: a, .. }, Self::Drain { instance: b, .. })
+            | (Self::NotUsed { instance: a, .. }, Self::NotUsed { instance: b, .. }) => a == b,
             (Self::Barrier { generation: a, .. }, Self::Barrier { generation: b, .. }) => a == b,
             (Self::Nacked { proxy: a, nack: m }, Self::Nacked { proxy: b, nack: n }) => {
                 a == b && m == n
@@ -161,7 +171,9 @@ impl Wait {
                 "bring them back, or `tidegate proxies forget NODE` if they are gone for good"
             }
             Self::Nacked { .. } => "mend what it refuses and apply, or `tidegate rollout abort`",
-            Self::NotReady { .. } => "`tidegate instances` shows their health",
+            Self::NotReady { .. } | Self::NotUsed { .. } => {
+                "`tidegate instances` shows their health"
+            }
             Self::Paused { .. } => "`tidegate rollout resume`",
             Self::NoStable => "register a healthy instance of the version that serves now",
             Self::WrongStart { .. } => "correct `from` in the rollout's document",
@@ -205,7 +217,11 @@ impl fmt::Display for Wait {
                 write!(f, "the {action} hook for {instance} failed: {error}")
             }
             Self::Instances { version, missing } => {
-                write!(f, "{missing} instances of {version} have not appeared yet")
+                write!(
+                    f,
+                    "waiting for {} more of {version} to appear",
+                    counted(*missing, "instance")
+                )
             }
             Self::LostProxies {
                 proxies,
@@ -233,8 +249,22 @@ impl fmt::Display for Wait {
                 nack.message,
             ),
             Self::Ready { ready, floor } => {
-                write!(f, "{ready} instances are ready, and {floor} must stay")
+                write!(
+                    f,
+                    "{} serving, and {floor} must",
+                    counted(*ready, "instance")
+                )
             }
+            Self::NotUsed {
+                instance,
+                proxies,
+                of,
+            } => write!(
+                f,
+                "{} of {of} proxies do not send requests to {instance} yet: {}",
+                proxies.len(),
+                names(proxies),
+            ),
             Self::NotReady { version, instances } => {
                 write!(
                     f,

@@ -18,6 +18,8 @@ pub enum Effect {
     },
     /// Tell the proxies.
     Publish(Arc<Plan>),
+    /// Tell the proxies once more what they refused.
+    Resend,
     /// Write down.
     Record(Entry),
 }

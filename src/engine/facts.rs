@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LoadReport, State};
-use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time};
+use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time, counted};
 
 /// Everything observed since the start.
 #[derive(Debug, Default)]
@@ -41,8 +41,15 @@ pub(super) struct ProxyFacts {
     pub(super) nack: Option<Nack>,
     pub(super) last_report: Option<Time>,
     clock: Clock,
-    /// Requests in progress as of the last report.
-    pub(super) in_progress: BTreeMap<(ServiceName, InstanceId), u64>,
+    /// What it said of instances in its last report.
+    said: BTreeMap<(ServiceName, InstanceId), Said>,
+}
+
+/// What one report says of one instance.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    in_progress: u64,
+    healthy: Option<bool>,
 }
 
 /// What one proxy has shown of one draining instance.
@@ -53,7 +60,8 @@ pub(super) struct ProxyFacts {
 /// fastest report took, so the first report that seems to be from after the ACK is passed over, and
 /// two more must say zero. This holds as long as the fastest report takes less than the time
 /// between two; one that catches up with those before it shows that it did not, and counting begins
-/// anew.
+/// anew. A reading that says whether the proxy still uses the instance settles the question by
+/// itself: while it does, the reading is from before.
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     acknowledged: Option<Time>,
@@ -82,7 +90,7 @@ impl Witness {
             ),
             (0 | 1, _) => format!("{proxy} has not reported since it acknowledged"),
             (_, 0) => format!("{proxy} reported it idle once, twice is needed"),
-            (_, n) => format!("{n} requests in progress on {proxy}"),
+            (_, n) => format!("{} in progress on {proxy}", counted(n, "request")),
         }
     }
 
@@ -94,19 +102,17 @@ impl Witness {
         (self.readings_since, self.zeros) = (0, 0);
     }
 
-    fn hear(&mut self, in_progress: u64, read_at: Time) {
-        if self
-            .acknowledged
-            .is_none_or(|acknowledged| read_at <= acknowledged)
-        {
+    fn hear(&mut self, said: Said, read_at: Time) {
+        let is_after = |acknowledged: Time| read_at > acknowledged;
+        if !self.acknowledged.is_some_and(is_after) || said.healthy == Some(true) {
             return;
         }
         self.readings_since = self.readings_since.saturating_add(1);
         if self.readings_since == 1 {
             return;
         }
-        self.last = in_progress;
-        self.zeros = if in_progress == 0 {
+        self.last = said.in_progress;
+        self.zeros = if said.in_progress == 0 {
             self.zeros.saturating_add(1)
         } else {
             0
@@ -157,8 +163,9 @@ impl Facts {
         let said = self
             .proxies
             .values()
-            .filter_map(|proxy| proxy.in_progress.get(&key));
-        said.copied().reduce(u64::saturating_add)
+            .filter_map(|proxy| proxy.said.get(&key));
+        said.map(|said| said.in_progress)
+            .reduce(u64::saturating_add)
     }
 
     /// Notes that `proxy` has acknowledged that `instance` drains; its readings count from here.
@@ -196,7 +203,7 @@ impl Facts {
             return;
         };
         if report.read_at_ns != was_read_at_ns {
-            proxy.in_progress.clear();
+            proxy.said.clear();
         }
         proxy.last_report = Some(now);
         if reading.catches_up {
@@ -208,16 +215,16 @@ impl Facts {
         }
         for load in report.instances {
             let key = (load.service, load.instance);
-            if proxy
-                .in_progress
-                .insert(key.clone(), load.in_progress)
-                .is_some()
-            {
+            let said = Said {
+                in_progress: load.in_progress,
+                healthy: load.healthy,
+            };
+            if proxy.said.insert(key.clone(), said).is_some() {
                 continue;
             }
             let witness = self.witnesses.get_mut(&key).and_then(|all| all.get_mut(id));
             if let Some(witness) = witness {
-                witness.hear(load.in_progress, reading.at);
+                witness.hear(said, reading.at);
             }
         }
     }
@@ -233,8 +240,15 @@ impl ProxyFacts {
             nack: None,
             last_report: None,
             clock: Clock::default(),
-            in_progress: BTreeMap::new(),
+            said: BTreeMap::new(),
         }
+    }
+
+    /// Does the proxy say, in a report that came after `since`, that it sends requests to the
+    /// instance? `None` if it does not tell.
+    pub(super) fn uses(&self, of: &(ServiceName, InstanceId), since: Time) -> Option<bool> {
+        self.last_report.filter(|at| *at > since)?;
+        self.said.get(of)?.healthy
     }
 
     /// It is there, perhaps as a new process that knows nothing yet and has another clock.
@@ -303,6 +317,13 @@ impl Clock {
 mod tests {
     use super::*;
 
+    const fn said(in_progress: u64, healthy: Option<bool>) -> Said {
+        Said {
+            in_progress,
+            healthy,
+        }
+    }
+
     /// The proof rule as a table: what is read after the ACK, and whether it proves.
     #[test]
     fn a_proof_needs_two_zeros_that_began_after_the_ack() {
@@ -318,19 +339,32 @@ mod tests {
             let mut witness = Witness::default();
             witness.acknowledge(ack);
             for reading in heard {
-                witness.hear(*reading, later);
+                witness.hear(said(*reading, None), later);
             }
             assert_eq!(witness.has_proof(), proven, "{heard:?}");
         }
         let mut early = Witness::default();
-        early.hear(0, later);
+        early.hear(said(0, None), later);
         early.acknowledge(later);
         for _ in 0..9 {
-            early.hear(0, ack);
+            early.hear(said(0, None), ack);
         }
         assert!(
             !early.has_proof(),
             "what was read before the ACK proves nothing"
         );
+        let mut unaware = Witness::default();
+        unaware.acknowledge(ack);
+        for _ in 0..9 {
+            unaware.hear(said(0, Some(true)), later);
+        }
+        assert!(
+            !unaware.has_proof(),
+            "nor does a reading in which it still takes requests"
+        );
+        for _ in 0..3 {
+            unaware.hear(said(0, Some(false)), later);
+        }
+        assert!(unaware.has_proof());
     }
 }

@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use super::barrier::{Asked, Drain, barrier, drains};
+use super::barrier::{Asked, Drain, barrier, drains, not_using};
 use super::turn::{Subject, Turn};
 use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage};
 use crate::domain::{
-    EndpointState, Generation, Instance, InstanceId, Service, ServiceName, VersionName,
+    EndpointState, Generation, Instance, InstanceId, Service, ServiceName, Time, VersionName,
 };
 
 /// Takes in what a source knows: new instances, changed ones, and ones that are another process
@@ -138,14 +138,19 @@ pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
                     format!("healthy for {}", service.min_ready),
                 );
             }
-            Stage::Ready | Stage::Joining { .. } if !health.healthy => {
+            Stage::Ready if !health.healthy => {
                 turn.move_to(name, &id, Stage::Registered, health.detail);
+            }
+            // Proxies know it and may have sent it requests, so it does not just go.
+            Stage::Joining { .. } if !health.healthy => {
+                turn.move_to(name, &id, Stage::Suspended, health.detail);
             }
             Stage::Serving if !health.healthy && may_suspend(turn, name) => {
                 turn.move_to(name, &id, Stage::Suspended, health.detail);
             }
             Stage::Suspended if health.healthy => {
-                turn.move_to(name, &id, Stage::Serving, "healthy again");
+                let generation = turn.next_generation();
+                turn.move_to(name, &id, Stage::Joining { generation }, "healthy again");
             }
             _ => {}
         }
@@ -162,19 +167,36 @@ fn may_suspend(turn: &Turn<'_>, service: &ServiceName) -> bool {
     serving.saturating_sub(1) > suspended
 }
 
-/// Counts instances in that every proxy has heard of.
+/// Counts instances in that every proxy has heard of and sends requests to.
 pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
-    let mut heard = BTreeMap::new();
-    for (id, _, stage) in snapshot(turn, &service.name) {
-        let Stage::Joining { generation } = stage else {
-            continue;
-        };
-        let heard = heard.entry(generation).or_insert_with(|| {
-            generation <= turn.state.generation
-                && waits(turn, service, generation, Asked::Connected).is_empty()
-        });
-        if *heard {
-            turn.move_to(&service.name, &id, Stage::Serving, "every proxy knows it");
+    let name = &service.name;
+    let mut in_force = BTreeMap::new();
+    let known = turn.state.services.get(name);
+    let known = known.into_iter().flat_map(|state| &state.instances);
+    let heard_of: Vec<(InstanceId, Time)> = known
+        .filter_map(|(id, known)| {
+            let Stage::Joining { generation } = known.stage else {
+                return None;
+            };
+            let heard = in_force.entry(generation).or_insert_with(|| {
+                generation <= turn.state.generation
+                    && waits(turn, service, generation, Asked::Connected).is_empty()
+            });
+            heard.then(|| (id.clone(), known.since))
+        })
+        .collect();
+    if heard_of.is_empty() {
+        return;
+    }
+    let mut unused = not_using(turn.state, turn.facts, service, &heard_of, turn.now);
+    let rollout = turn.state.rollout_of(name).filter(|r| r.runs());
+    let subject = rollout.map_or(Subject::Service(name.clone()), |rollout| {
+        Subject::Rollout(rollout.spec.name.clone())
+    });
+    for (id, _) in heard_of {
+        match unused.remove(&id) {
+            None => turn.move_to(name, &id, Stage::Serving, "every proxy uses it"),
+            Some(wait) => turn.wait(subject.clone(), wait),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What must hold of every turn, whatever led to it. Checked before anything of it is persisted.
 //!
 //! The numbers are those of the design. That an illegal stage (joining without being ready) or a
-//! shrinking generation cannot be recorded at all is seen to by [`super::State::apply`].
+//! shrinking generation cannot be recorded at all is seen to by [`super::State::apply`]; that a
+//! release says what it rests on, by [`super::Proof`], which is full or names what is missing.
 
 use std::collections::BTreeMap;
 
@@ -68,17 +69,13 @@ pub fn check_turn(before: &State, after: &State, effects: &[Effect]) -> Result<(
             } => {
                 let was_serving = moved.is_serving(service, instance);
                 moved.now.insert((service, instance), Some(to));
-                match to {
-                    Stage::Leaving {
-                        cause: Cause::Rollout(rollout),
-                        ..
-                    } if was_serving => budget(after, service, rollout, moved.serving(service))?,
-                    Stage::Released { proof, .. }
-                        if !proof.is_full() && proof.witnesses == 0 && proof.missing.is_empty() =>
-                    {
-                        return violated(3, format!("{instance} is released without a word"));
-                    }
-                    _ => {}
+                if let Stage::Leaving {
+                    cause: Cause::Rollout(rollout),
+                    ..
+                } = to
+                    && was_serving
+                {
+                    budget(after, service, rollout, moved.serving(service))?;
                 }
             }
             Record::VersionTornDown { service, version } => {

@@ -5,11 +5,11 @@ use super::instances::{begin_leaving, snapshot};
 use super::state::{Bake, HookState, HookStatus, RolloutState};
 use super::turn::Turn;
 use super::{
-    Answer, Cause, Command, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb, Stage,
-    Verb,
+    Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb,
+    Stage, Verb,
 };
 use super::{hooks, rolling};
-use crate::domain::{InstanceId, ProxyId, Rollout, RolloutName, ServiceName, Span};
+use crate::domain::{InstanceId, ProxyId, Rollout, RolloutName, ServiceName, Span, counted};
 
 /// Carries out a command, or says why not.
 pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, Refusal> {
@@ -114,6 +114,7 @@ fn retry(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<An
         by,
         reason,
     });
+    turn.effects.push(Effect::Resend);
     let failed: Vec<HookCall> = rollout
         .hooks
         .iter()
@@ -125,8 +126,8 @@ fn retry(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<An
         hooks::call(turn, name, call);
     }
     answer(match calls {
-        0 => format!("{name} tries on; its deadline starts anew"),
-        calls => format!("{name} tries on: {calls} hooks called again"),
+        0 => format!("{name} tries on: what proxies refused is sent again"),
+        calls => format!("{name} tries on: {} called again", counted(calls, "hook")),
     })
 }
 
@@ -268,7 +269,21 @@ fn drain(
             begin_leaving(turn, service, id, &stage, cause, &why);
             answer(format!("{id} is being drained"))
         }
+        // Nothing is sent to it; but it must not join any more.
         Stage::Registered | Stage::Ready => {
+            let known = turn.state.services.get(service);
+            let told = known
+                .and_then(|s| s.instances.get(id))
+                .is_some_and(|i| i.told);
+            let missing = told.then(|| "it was taken from the proxies before".to_owned());
+            let proof = Proof {
+                took: Span::ZERO,
+                witnesses: 0,
+                missing: missing.into_iter().collect(),
+            };
+            let cause = Cause::Operator(by.by.clone());
+            let released = Stage::Released { proof, cause };
+            turn.move_to(service, id, released, "no proxy sends it anything");
             answer(format!("{id} takes no traffic: it is safe to stop"))
         }
         Stage::Released { proof, .. } => answer(format!("{id} is safe to stop: {proof}")),

@@ -189,11 +189,12 @@ impl Roll {
         let goal = self.desired.saturating_sub(staying);
         let hooks_done = self.call_hooks(turn, &batch.members, goal);
         self.admit(turn, goal);
-        let members_done = self.let_go(turn, batch);
         let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
         if serving < goal {
             self.wait_for_new(turn, goal);
-        } else if members_done && hooks_done {
+        }
+        let members_done = self.let_go(turn, batch);
+        if serving >= goal && members_done && hooks_done {
             turn.record(Record::BatchDone {
                 rollout: self.name.clone(),
             });

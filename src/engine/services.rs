@@ -167,10 +167,19 @@ fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutState) {
 fn coming_up(turn: &Turn<'_>, service: &Service, version: &VersionName) -> Vec<String> {
     let name = &service.name;
     let known = snapshot(turn, name).into_iter();
-    let registered = known.filter(|(_, of, stage)| of == version && *stage == Stage::Registered);
-    let coming = registered.filter_map(|(id, ..)| {
+    let on_their_way = known.filter(|(_, of, stage)| {
+        let is_coming = matches!(
+            stage,
+            Stage::Registered | Stage::Ready | Stage::Joining { .. }
+        );
+        of == version && is_coming
+    });
+    let coming = on_their_way.filter_map(|(id, _, stage)| {
         if turn.facts.vanished(name, &id) {
             return None;
+        }
+        if stage != Stage::Registered {
+            return Some(format!("{id}: the proxies are being told of it"));
         }
         match turn.facts.health(name, &id) {
             None => Some(format!("{id}: not probed yet")),

@@ -1,12 +1,12 @@
 //! The life of an instance: one stage at a time, and which stage may follow which.
 //!
 //! ```text
-//! Registered ⇄ Ready → Joining → Serving ⇄ Suspended
+//! Registered ⇄ Ready → Joining → Serving → Suspended → Joining
 //!                                   │           │
 //!                                Leaving ──▶ Draining → Drained → Removed → Released
 //! ```
 //!
-//! Up to `Drained` an operator, or a rollback, may turn an instance round. `Released` is a promise
+//! What no proxy ever heard of is released at once. Up to `Drained` an operator, or a rollback, may turn an instance round. `Released` is a promise
 //! to whoever stops it, so nothing leads back from there.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Actor;
-use crate::domain::{EndpointState, Generation, RolloutName, Span, Time};
+use crate::domain::{EndpointState, Generation, RolloutName, Span, Time, counted};
 
 /// Where an instance stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,8 @@ impl Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_full() {
-            write!(f, "proven by {} proxies in {}", self.witnesses, self.took)
+            let witnesses = counted(self.witnesses, "proxy");
+            write!(f, "proven by {witnesses} in {}", self.took)
         } else {
             write!(
                 f,
@@ -173,11 +174,11 @@ impl Stage {
         };
         matches!(
             (self, next),
-            (Registered, Ready)
-                | (Ready, Registered | Joining { .. })
-                | (Joining { .. }, Registered | Serving | Leaving { .. })
+            (Registered, Ready | Released { .. })
+                | (Ready, Registered | Joining { .. } | Released { .. })
+                | (Joining { .. }, Serving | Suspended | Leaving { .. })
                 | (Serving, Suspended | Leaving { .. })
-                | (Suspended, Serving | Draining { .. })
+                | (Suspended, Joining { .. } | Draining { .. })
                 | (Leaving { .. }, Serving | Draining { .. })
                 | (Draining { .. }, Serving | Drained { .. })
                 | (Drained { .. }, Serving | Removed { .. })

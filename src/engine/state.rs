@@ -60,6 +60,8 @@ pub struct InstanceState {
     pub stage: Stage,
     /// Since when.
     pub since: Time,
+    /// Has any proxy ever been told of it?
+    pub told: bool,
 }
 
 /// A rollout, running or ended.
@@ -317,6 +319,7 @@ impl State {
                 instance: instance.clone(),
                 stage: Stage::Registered,
                 since: at,
+                told: false,
             });
         known.instance = instance.clone();
     }
@@ -334,6 +337,7 @@ impl State {
             return Err(format!("{} is {}", instance, known.stage));
         }
         known.stage = to.clone();
+        known.told |= to.endpoint().is_some();
         known.since = at;
         for rollout in self.running_on(service) {
             rollout.progress = at;

@@ -62,6 +62,7 @@ type Judged = Result<Answer, Refusal>;
 struct Outcome {
     records: Vec<Entry>,
     plan: Option<Arc<Plan>>,
+    resend: bool,
     calls: Vec<Effect>,
     answers: Vec<(oneshot::Sender<Judged>, Judged)>,
     taken: Vec<oneshot::Sender<()>>,
@@ -120,6 +121,12 @@ impl Mailbox {
         let numbered = self.persist(outcome.records).await?;
         if let Some(plan) = outcome.plan {
             self.publish(&plan);
+        } else if outcome.resend {
+            self.snapshots.send_modify(|published| {
+                *published = published
+                    .as_ref()
+                    .map(|snapshot| Arc::new(snapshot.again()));
+            });
         }
         for effect in outcome.calls {
             if let Effect::Call { hook, call } = effect {
@@ -185,6 +192,7 @@ impl Outcome {
                     self.records.push(entry);
                 }
                 Effect::Publish(plan) => self.plan = Some(plan),
+                Effect::Resend => self.resend = true,
                 call @ Effect::Call { .. } => self.calls.push(call),
             }
         }

@@ -58,10 +58,12 @@ impl Truth {
             panic!("7: {illegal}");
         }
         if let Record::InstanceMoved {
+            service,
             instance,
             to: Stage::Drained { proof, .. } | Stage::Released { proof, .. },
             ..
         } = &entry.record
+            && self.replayed.services[service].instances[instance].told
         {
             idle(instance, proof, proxies, &self.replayed);
         }
@@ -162,7 +164,10 @@ pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
         return;
     };
     if let Stage::Released { proof, .. } = &known.stage {
-        return idle(&call.instance, proof, proxies, state);
+        if known.told {
+            idle(&call.instance, proof, proxies, state);
+        }
+        return;
     }
     assert_eq!(
         known.stage.endpoint(),

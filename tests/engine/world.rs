@@ -282,7 +282,8 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Record(_) => {}
+                // What these proxies refuse they refuse again.
+                Effect::Record(_) | Effect::Resend => {}
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Call { call, .. } => self.called(call),
             }
@@ -320,7 +321,9 @@ impl World {
             match effect {
                 Effect::Publish(plan) => assert_eq!(Some(&plan), self.truth.published.as_ref()),
                 Effect::Call { call, .. } => self.called(call),
-                Effect::Record(entry) => panic!("a start decides nothing: {entry:?}"),
+                Effect::Record(_) | Effect::Resend => {
+                    panic!("a start decides nothing: {effect:?}")
+                }
             }
         }
         self.discovery_spoke = false;
@@ -477,7 +480,13 @@ impl World {
                 }
                 HookAction::Stop => Later::Stop(call.instance, call.version),
             };
-            self.soon(Span::millis(800), what);
+            // Where a new process takes over the id, the old one has ended when the hook says so.
+            let lag = if self.same_ids && call.action == HookAction::Stop {
+                Span::ZERO
+            } else {
+                Span::millis(800)
+            };
+            self.soon(lag, what);
         }
         self.soon(Span::millis(500), Later::Hook(call.key, result));
     }

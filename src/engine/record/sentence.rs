@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Origin, Outcome, Record};
-use crate::domain::{InstanceId, RolloutName};
-use crate::engine::Cause;
+use crate::domain::{InstanceId, RolloutName, counted};
+use crate::engine::{Cause, Stage};
 
 impl Record {
     /// The rollout that this belongs to, if it says so.
@@ -67,7 +67,8 @@ impl fmt::Display for Record {
                 took,
             } => write!(
                 f,
-                "generation {generation} is in force on {proxies} proxies after {took}"
+                "generation {generation} is in force on {} after {took}",
+                counted(*proxies, "proxy")
             ),
             Self::InstanceGone { service, instance } => write!(f, "{service}: {instance} is gone"),
             Self::InstanceLost {
@@ -82,9 +83,9 @@ impl fmt::Display for Record {
                 why,
             } => {
                 write!(f, "{service}: {instance} is {to}: {why}")?;
-                match to.proof() {
-                    Some(proof) => write!(f, " ({proof})"),
-                    None => Ok(()),
+                match to {
+                    Stage::Released { proof, .. } => write!(f, " ({proof})"),
+                    _ => Ok(()),
                 }
             }
             Self::InstanceSeen { service, instance } => write!(
@@ -147,7 +148,11 @@ impl fmt::Display for Record {
                 rollout,
                 from,
                 desired,
-            } => write!(f, "{rollout}: starts from {from} with {desired} instances"),
+            } => write!(
+                f,
+                "{rollout}: starts from {from} with {}",
+                counted(*desired, "instance")
+            ),
             Self::StableChosen { service, version } => write!(f, "{service}: {version} is stable"),
             Self::VersionRouted { service, version } => {
                 write!(f, "{service}: {version} gets its cluster")

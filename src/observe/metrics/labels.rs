@@ -25,6 +25,7 @@ impl BlockerLabels {
             Wait::Nacked { .. } => "nacked",
             Wait::Ready { .. } => "ready",
             Wait::NotReady { .. } => "notReady",
+            Wait::NotUsed { .. } => "notUsed",
             Wait::OtherRollout { .. } => "otherRollout",
             Wait::Paused { .. } => "paused",
             Wait::NoStable => "noStable",
