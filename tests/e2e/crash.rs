@@ -24,7 +24,13 @@ const CHANGES: &[&str] = &[
 
 /// What moves besides when it is told anything at all. By state of the world a new stream must
 /// answer in full; by delta Envoy says what it has.
-const ANSWERS: &[&str] = &[".update_success"];
+const ANSWERS: &[&str] = &[
+    "cluster.cart/v1.update_success",
+    "cluster.cart/v2.update_success",
+    "cds.update_success",
+    "lds.update_success",
+    ".rds.mesh/0.update_success",
+];
 
 /// Versions as Envoy holds them, for each kind of resource.
 const VERSIONS: &[&str] = &[

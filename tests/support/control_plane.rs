@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tidegate::api::HistoryPage;
 use tidegate::engine::{InstanceView, ProxyView, RolloutView, ServiceView, View};
@@ -15,6 +16,7 @@ use super::wait::{SOON, eventually, if_so};
 /// Below the range that the kernel hands out to outgoing connections: else an Envoy that retries a
 /// dead port may be given that very port as its own, and connect to itself.
 const PORTS: std::ops::Range<u16> = 20_000..31_000;
+const PORTS_COUNT: u16 = PORTS.end - PORTS.start;
 
 /// A control plane; perhaps dead at the moment.
 #[derive(Debug)]
@@ -115,7 +117,8 @@ impl ControlPlane {
     pub(crate) fn history(&self) -> String {
         let page = self.get("/v1/history?limit=1000");
         let page: HistoryPage = serde_json::from_str(&page.body).unwrap();
-        let lines = page.entries.iter().map(|e| e.entry.record.to_string());
+        let entries = page.entries.into_iter().map(|numbered| numbered.entry);
+        let lines = entries.map(|entry| format!("{} {}", entry.at, entry.record));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -222,12 +225,24 @@ impl ControlPlane {
     }
 }
 
+impl Drop for ControlPlane {
+    /// What it decided tells more of a failure than any log.
+    fn drop(&mut self) {
+        let url = self.url("/healthz");
+        if std::thread::panicking() && http::get(&url).is_ok() {
+            eprintln!("--- history\n{}", self.history());
+        }
+    }
+}
+
+/// Addresses that no control plane of this run has had before.
 fn two_free_addresses() -> (SocketAddr, SocketAddr) {
-    // Where the search begins differs between runs at the same time; what is found is free.
-    let begin = u16::try_from(std::process::id() % 5000).unwrap() * 2;
-    let count = PORTS.end - PORTS.start;
-    let mut free = (0..count)
-        .map(|offset| PORTS.start + (begin + offset) % count)
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Runs at the same time begin at different ports; which of them are free is then tried.
+    let begin = u16::try_from(std::process::id() % 100).unwrap() * (PORTS_COUNT / 100);
+    let mut free = (0..PORTS_COUNT)
+        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
+        .map(|offset| PORTS.start + (begin + offset % PORTS_COUNT) % PORTS_COUNT)
         .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .filter(|address| TcpListener::bind(address).is_ok());
     (free.next().unwrap(), free.next().unwrap())

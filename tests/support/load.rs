@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use tidegate::process::clock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,7 @@ const TOLD_MAX: usize = 20;
 pub(crate) struct Tally {
     pub(crate) requests: u64,
     pub(crate) failed: u64,
-    /// The first failures in words.
+    /// The first failures in words, with when they came.
     pub(crate) told: Vec<String>,
     pub(crate) by_version: BTreeMap<String, u64>,
     pub(crate) by_instance: BTreeMap<String, u64>,
@@ -54,7 +55,7 @@ impl Tally {
         };
         self.failed += 1;
         if self.told.len() < TOLD_MAX {
-            self.told.push(failure);
+            self.told.push(format!("{} {failure}", clock::now()));
         }
     }
 }
