@@ -90,6 +90,10 @@ const STORIES: &[(&str, fn())] = &[
         ordering::versions_come_and_go,
     ),
     (
+        "a version has no weight before Envoy's own check of its first instance has passed",
+        ordering::weight_waits_for_envoys_own_check,
+    ),
+    (
         "a cluster that changes under load is warm at once",
         ordering::a_cluster_changes,
     ),

@@ -12,7 +12,7 @@ use crate::support::world::{World, assert_all_proven};
 
 /// v1 to v2 to v3: two clusters come, and two go.
 pub(crate) fn versions_come_and_go() {
-    let (mut world, envoy, load) = serving();
+    let (mut world, envoy, load) = serving(&Documents::default());
     for to in ["v2", "v3"] {
         let roll = Documents {
             roll_to: Some(to),
@@ -37,9 +37,30 @@ pub(crate) fn versions_come_and_go() {
     assert_eq!(stats.get("cluster_manager.cluster_modified"), 0);
 }
 
+/// Envoy holds a new instance back until its own first check has passed, which comes after its ACK of
+/// the endpoints: here a third of a second after. Until then the version must not have any weight.
+pub(crate) fn weight_waits_for_envoys_own_check() {
+    let documents = Documents {
+        health: "/slow300",
+        ..Documents::default()
+    };
+    let (mut world, envoy, load) = serving(&documents);
+    let roll = Documents {
+        roll_to: Some("v2"),
+        ..documents
+    };
+    world.control.apply(&roll.yaml());
+    world.start_apps("v2", 0..2);
+    let done = world.stop_what_is_released("to-v2", Phase::Done);
+    assert_all_proven(&done, 2, 1);
+    load.until_more(50);
+    load.stop_without_loss();
+    envoy.stats().assert_no_request_stranded();
+}
+
 /// Three edits of the cluster, each before the last one can be in force.
 pub(crate) fn a_cluster_changes() {
-    let (world, envoy, load) = serving();
+    let (world, envoy, load) = serving(&Documents::default());
     for overlay in [
         "{ connect_timeout: 2s }",
         "{ connect_timeout: 3s }",
@@ -63,7 +84,7 @@ pub(crate) fn a_cluster_changes() {
 
 /// A second listener, from an edit of the gateway.
 pub(crate) fn a_listener_is_added() {
-    let (world, envoy, load) = serving();
+    let (world, envoy, load) = serving(&Documents::default());
     let two = Documents {
         listeners: 2,
         ..Documents::default()
@@ -88,7 +109,7 @@ pub(crate) fn a_listener_is_added() {
 
 /// A cluster that only Envoy knows to be wrong, in the middle of a roll.
 pub(crate) fn a_refused_cluster_is_healed() {
-    let (mut world, envoy, load) = serving();
+    let (mut world, envoy, load) = serving(&Documents::default());
     let roll = Documents {
         roll_to: Some("v2"),
         ..Documents::default()
@@ -127,8 +148,8 @@ pub(crate) fn a_refused_cluster_is_healed() {
 }
 
 /// Two instances of v1 behind one Envoy, under load.
-fn serving() -> (World, Envoy, Load) {
-    let mut world = World::with(&Documents::default());
+fn serving(documents: &Documents) -> (World, Envoy, Load) {
+    let mut world = World::with(documents);
     world.start_apps("v1", 0..2);
     let envoy = world.start_envoy("sidecar.yaml", "sidecar-9");
     world.until_serving("v1", 2);

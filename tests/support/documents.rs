@@ -9,6 +9,8 @@ pub(crate) struct Documents {
     pub(crate) listeners: usize,
     /// Envoy settings for the service's clusters, as YAML flow text.
     pub(crate) cluster: Option<&'static str>,
+    /// The path that health checks ask for, both Tidegate's and Envoy's own.
+    pub(crate) health: &'static str,
     /// How instances drain, as YAML flow text.
     pub(crate) drain: &'static str,
     /// The version to roll to, by a rollout named `to-<version>` that replaces one by one, bakes for
@@ -23,6 +25,7 @@ impl Default for Documents {
         Self {
             listeners: 1,
             cluster: None,
+            health: "/healthz",
             drain: "{ atMost: 60s }",
             roll_to: None,
             bake: "{ for: 0s, holdback: 0 }",
@@ -68,11 +71,11 @@ kind: Service
 name: cart
 spec:
   instances: {{ from: api }}
-  health: {{ http: /healthz, interval: 300ms, healthyAfter: 1, unhealthyAfter: 3 }}
+  health: {{ http: {}, interval: 300ms, healthyAfter: 1, unhealthyAfter: 3 }}
   minReady: 0s
   drain: {}
 ",
-            self.drain
+            self.health, self.drain
         );
         if let Some(cluster) = self.cluster {
             let _ = writeln!(text, "  envoy: {{ cluster: {cluster} }}");
