@@ -1,1 +1,172 @@
-fn main() {}
+//! Stories on the real Envoy, with the real `tidegate` binary and real instances behind it.
+//!
+//! ```console
+//! $ make tools                                  # gets Envoy into target/tools, once
+//! $ cargo test --test e2e                       # all stories, one after the other
+//! $ cargo test --test e2e -- 'kill -9'          # those whose name contains that
+//! $ cargo test --test e2e -- --list
+//! ```
+//!
+//! Envoy is the one that `TIDEGATE_ENVOY` names, else `target/tools/bin/envoy`, else the first on the
+//! search path. Without any the stories are shown as ignored, with the reason; where `CI=true` they
+//! fail instead, so that nothing is green by not having run.
+//!
+//! How they are written:
+//! - A story's name is a sentence that it proves. It panics where that does not hold, and then each
+//!   process that it owns shows its configuration and the end of its log.
+//! - Envoys start from the files in `envoy-configs/` with nothing replaced but ports and ids, so the
+//!   files that users are given cannot rot.
+//! - Every wait is `eventually(deadline, what, look)` on something that can be seen. No story sleeps
+//!   and hopes, and none says how long anything may take.
+//! - Instances end the moment that they are released, in the middle of whatever they do. So a release
+//!   that comes too early shows as a failed request, and so does an endpoint that comes too early.
+//! - Stories run one at a time, as they measure what fails under load; `--test-threads` overrides it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a story fails, and what it prints is why"
+)]
+
+#[path = "support"]
+mod support {
+    pub(crate) mod app;
+    pub(crate) mod control_plane;
+    pub(crate) mod documents;
+    pub(crate) mod envoy;
+    pub(crate) mod http;
+    pub(crate) mod load;
+    pub(crate) mod process;
+    pub(crate) mod tools;
+    pub(crate) mod wait;
+    pub(crate) mod world;
+}
+
+#[path = "e2e"]
+mod stories {
+    pub(crate) mod crash;
+    pub(crate) mod demo;
+    pub(crate) mod directory;
+    pub(crate) mod drain;
+    pub(crate) mod first_start;
+    pub(crate) mod lost_proxy;
+    pub(crate) mod ordering;
+    pub(crate) mod other_envoys;
+}
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use stories::{crash, demo, directory, drain, first_start, lost_proxy, ordering, other_envoys};
+
+/// Each story with the sentence that it proves.
+const STORIES: &[(&str, fn())] = &[
+    (
+        "an Envoy that connects before any instance is ready is told nothing, then everything",
+        first_start::nothing_then_everything,
+    ),
+    (
+        "sidecar.yaml rolls without loss, and every release is proven",
+        other_envoys::sidecar,
+    ),
+    (
+        "sotw.yaml rolls the example mesh without loss, and every release is proven",
+        other_envoys::state_of_the_world,
+    ),
+    (
+        "own-listeners-rds-cds.yaml rolls without loss, and every release is proven",
+        other_envoys::own_listeners,
+    ),
+    (
+        "own-listeners-eds.yaml sends nothing new to instances that drain, and proves them idle",
+        other_envoys::own_weights,
+    ),
+    (
+        "after kill -9 in mid-roll Envoys are sent nothing that they have, and the roll goes on",
+        crash::nothing_is_sent_twice,
+    ),
+    (
+        "no request finds its cluster missing while versions come and go",
+        ordering::versions_come_and_go,
+    ),
+    (
+        "a version has no weight before Envoy's own check of its first instance has passed",
+        ordering::weight_waits_for_envoys_own_check,
+    ),
+    (
+        "a cluster that changes under load is warm at once",
+        ordering::a_cluster_changes,
+    ),
+    (
+        "a listener that is added serves, and the one beside it notices nothing",
+        ordering::a_listener_is_added,
+    ),
+    (
+        "a refused cluster stops the roll and not the traffic, and the next good edit heals it",
+        ordering::a_refused_cluster_is_healed,
+    ),
+    (
+        "drain --wait returns when the requests in progress have ended",
+        drain::waits_for_requests,
+    ),
+    (
+        "a drain by REST returns when the requests in progress have ended",
+        drain::waits_for_requests_by_rest,
+    ),
+    ("undrain puts an instance back", drain::is_called_off),
+    (
+        "an instance whose lease ends is lost and never released",
+        drain::an_expired_lease_is_a_loss,
+    ),
+    (
+        "a broken edit of the documents is refused as a whole, and a good one is taken",
+        directory::edits,
+    ),
+    (
+        "a listener serves on when its gateway's file is deleted",
+        directory::a_deleted_gateway,
+    ),
+    (
+        "under `then: ignore` a killed proxy delays a release, which names it",
+        lost_proxy::is_ignored_and_named,
+    ),
+    (
+        "demo: a rolling deploy loses nothing and proves everything",
+        demo::rolling,
+    ),
+    (
+        "demo: three crashes of the control plane lose nothing",
+        demo::crash,
+    ),
+    ("demo: what is lost the naive way", demo::naive),
+    (
+        "demo: a proxy that is cut off holds the rollout",
+        demo::lost_proxy,
+    ),
+    ("demo: a refusal stops the rollout", demo::nack),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(1));
+
+    let missing = support::tools::envoy().err();
+    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    let trial = |(name, story): &(&str, fn())| {
+        let story = *story;
+        match missing.clone() {
+            None => Trial::test(*name, move || {
+                story();
+                Ok(())
+            }),
+            Some(why) => Trial::test(*name, {
+                let why = why.clone();
+                move || Err(why.into())
+            })
+            .with_kind(why)
+            .with_ignored_flag(!is_ci),
+        }
+    };
+    let trials = STORIES.iter().map(trial).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

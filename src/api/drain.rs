@@ -198,7 +198,8 @@ impl Target {
                 drain.missing.join("; ")
             ),
             _ if released => format!("{id} is safe to stop"),
-            (_, Some(blocker)) => blocker.text.clone(),
+            (_, Some(blocker)) if blocker.text.contains(id.as_str()) => blocker.text.clone(),
+            (_, Some(blocker)) => format!("{id} is {}: {}", instance.stage, blocker.text),
             (_, None) if asked.is_empty() => format!("{id} is {}", instance.stage),
             (_, None) => asked.to_owned(),
         };

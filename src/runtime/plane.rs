@@ -12,7 +12,7 @@ use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError};
 use super::mailbox::{Mailbox, Request};
-use crate::discovery::Discovery;
+use crate::discovery::{Discovery, LeaseError};
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
 use crate::process::Tasks;
@@ -138,6 +138,13 @@ impl Plane {
         self.discovery.leases()
     }
 
+    /// Whoever starts with the machine, as this process does, may ask before the documents have been
+    /// looked at for the first time.
+    fn has_read_documents(&self) -> bool {
+        // Nobody marks what this receiver has seen, so it stays changed from the first set on.
+        self.documents.has_changed().unwrap_or(true)
+    }
+
     async fn change(
         &self,
         change: impl FnOnce(oneshot::Sender<Result<Applied, ControlError>>) -> Change,
@@ -181,10 +188,13 @@ impl Control for Plane {
         ttl: Span,
     ) -> Result<Answer, ControlError> {
         let id = instance.id.clone();
-        let ends = self
-            .discovery
-            .register(&service, instance, ttl)
-            .map_err(invalid)?;
+        let granted = self.discovery.register(&service, instance, ttl);
+        let ends = granted.map_err(|error| match error {
+            LeaseError::UnknownService { .. } if !self.has_read_documents() => {
+                ControlError::Unavailable("its documents are still being read".to_owned())
+            }
+            _ => invalid(error),
+        })?;
         Ok(Answer {
             message: format!("{id} of {service} is registered until {ends:.0}"),
         })
@@ -230,9 +240,47 @@ fn stopping() -> ControlError {
     ControlError::Unavailable("it is stopping".to_owned())
 }
 
-fn invalid(error: crate::discovery::LeaseError) -> ControlError {
+fn invalid(error: LeaseError) -> ControlError {
     ControlError::Invalid {
         what: error.to_string(),
         hint: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Locality;
+    use crate::store::MemoryStore;
+
+    /// On one thread, what was started has not run before the first wait.
+    #[tokio::test]
+    async fn an_unknown_service_is_no_mistake_before_the_documents_are_read() {
+        let tasks = Tasks::new();
+        let options = PlaneOptions {
+            store: Arc::new(MemoryStore::new()),
+            documents: None,
+            kept_documents: None,
+            on_append: Arc::new(|_| {}),
+        };
+        let plane = Plane::start(&tasks, options).unwrap();
+        let register = || {
+            let instance = Instance {
+                id: "cart-1".parse().unwrap(),
+                address: ([127, 0, 0, 1], 80).into(),
+                version: "v1".parse().unwrap(),
+                locality: Locality::default(),
+                capacity: None,
+                labels: std::collections::BTreeMap::new(),
+            };
+            plane.register("cart".parse().unwrap(), instance, Span::secs(10))
+        };
+        let early = register().await.unwrap_err();
+        assert!(matches!(early, ControlError::Unavailable(_)), "{early}");
+
+        plane.documents.clone().changed().await.unwrap();
+        let late = register().await.unwrap_err();
+        assert!(matches!(late, ControlError::Invalid { .. }), "{late}");
+        tasks.shutdown(Duration::from_secs(30)).await;
     }
 }

@@ -1,0 +1,97 @@
+//! The demo's scenarios, as whoever automates them would run and judge them.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::support::tools;
+
+/// What `tidegate demo --output json` prints last, with every field that it promises.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summary {
+    scenario: String,
+    duration_s: f64,
+    requests: u64,
+    failed: u64,
+    failed_by: BTreeMap<String, u64>,
+    instances: usize,
+    released_proven: usize,
+    released_unproven: usize,
+    min_ready: Option<u64>,
+    ack_ms_p50: Option<f64>,
+    ack_ms_max: Option<f64>,
+    drain_s: Vec<f64>,
+    phase: String,
+}
+
+/// Enough that a loss of one in ten thousand would show.
+const REQUESTS_MIN: u64 = 50_000;
+const INSTANCES: usize = 10;
+
+pub(crate) fn rolling() {
+    let summary = run("rolling");
+    assert_rolled_without_loss(&summary);
+    assert_eq!(summary.min_ready, Some(INSTANCES as u64), "{summary:?}");
+}
+
+pub(crate) fn crash() {
+    assert_rolled_without_loss(&run("crash"));
+}
+
+pub(crate) fn naive() {
+    let summary = run("naive");
+    assert!(summary.failed >= 100, "{summary:?}");
+    assert_eq!(summary.phase, "none");
+}
+
+pub(crate) fn lost_proxy() {
+    let summary = run("lost-proxy");
+    assert_eq!(summary.failed, 0, "{summary:?}");
+    assert_eq!(summary.released_unproven, 0, "{summary:?}");
+    assert_eq!(summary.released_proven, INSTANCES, "{summary:?}");
+    assert_eq!(summary.phase, "Done");
+}
+
+pub(crate) fn nack() {
+    let summary = run("nack");
+    assert_eq!(summary.failed, 0, "{summary:?}");
+    let released = summary.released_proven + summary.released_unproven;
+    assert_eq!(released, 0, "{summary:?}");
+    assert_ne!(summary.phase, "Done");
+}
+
+fn assert_rolled_without_loss(summary: &Summary) {
+    assert!(summary.requests >= REQUESTS_MIN, "{summary:?}");
+    assert_eq!(summary.failed, 0, "{summary:?}");
+    assert_eq!(summary.released_proven, INSTANCES, "{summary:?}");
+    assert_eq!(summary.released_unproven, 0, "{summary:?}");
+    assert_eq!(summary.drain_s.len(), INSTANCES, "{summary:?}");
+    assert_eq!(summary.phase, "Done");
+}
+
+/// Runs a scenario to its end, which must be a good one, and checks what holds of each.
+fn run(scenario: &str) -> Summary {
+    let mut command = Command::new(tools::tidegate());
+    command
+        .args(["demo", "--output", "json", "--scenario", scenario])
+        .arg("--envoy")
+        .arg(tools::envoy().unwrap())
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+
+    let line = stdout.lines().last().unwrap_or_default();
+    let summary: Summary =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"));
+    assert_eq!(summary.scenario, scenario);
+    assert_eq!(summary.instances, INSTANCES);
+    assert!(summary.duration_s > 0.0);
+    assert_eq!(summary.failed_by.values().sum::<u64>(), summary.failed);
+    assert_eq!(summary.ack_ms_p50.is_some(), summary.ack_ms_max.is_some());
+    assert!(summary.ack_ms_p50 <= summary.ack_ms_max, "{summary:?}");
+    summary
+}
