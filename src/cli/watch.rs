@@ -49,9 +49,25 @@ impl Watch {
 pub(super) fn find<'a>(view: &'a View, name: &RolloutName) -> Result<&'a RolloutView, Failure> {
     let found = view.rollouts.iter().find(|rollout| rollout.name == *name);
     found.ok_or_else(|| Failure::News {
-        what: format!("there is no rollout {name}"),
+        what: format!("there is no rollout `{name}`"),
         hint: "`tidegate rollout status` lists them".to_owned(),
     })
+}
+
+/// `text` in the place of a picture of `before` lines that the cursor stands below, without a moment
+/// of emptiness between the two. What the terminal has no room for is left out at the end: lines
+/// that have scrolled away cannot be overwritten.
+fn over(before: usize, text: &str, height: usize) -> String {
+    let back = match before {
+        0 => String::new(),
+        lines => format!("\x1b[{lines}A\r"),
+    };
+    let mut picture = back;
+    for line in text.lines().take(height.saturating_sub(1)) {
+        picture.push_str(line);
+        picture.push_str("\x1b[K\n");
+    }
+    picture + "\x1b[J"
 }
 
 /// What has been shown so far.
@@ -146,13 +162,9 @@ impl<'a> Screen<'a> {
         }
         let recent = self.recent.make_contiguous();
         let text = render::rollout(view, rollout, recent, view.at, self.output.look());
-        // Up to where the last picture began, and away with it.
-        let back = match self.lines {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\r\x1b[J"),
-        };
-        self.lines = text.lines().count();
-        self.output.data(&format!("{back}{text}"))
+        let picture = over(self.lines, &text, self.output.height());
+        self.lines = picture.matches('\n').count();
+        self.output.data(&picture)
     }
 
     /// Something else is printed now; the next picture begins below it.

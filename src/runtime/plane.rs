@@ -221,6 +221,6 @@ fn stopping() -> ControlError {
 fn invalid(error: crate::discovery::LeaseError) -> ControlError {
     ControlError::Invalid {
         what: error.to_string(),
-        hint: String::new(),
+        hint: error.hint().to_owned(),
     }
 }
