@@ -62,12 +62,8 @@ fn over(before: usize, text: &str, height: usize) -> String {
         0 => String::new(),
         lines => format!("\x1b[{lines}A\r"),
     };
-    let mut picture = back;
-    for line in text.lines().take(height.saturating_sub(1)) {
-        picture.push_str(line);
-        picture.push_str("\x1b[K\n");
-    }
-    picture + "\x1b[J"
+    let lines: Vec<&str> = text.lines().take(height.saturating_sub(1)).collect();
+    back + &lines.join("\x1b[K\n") + "\x1b[J\n"
 }
 
 /// What has been shown so far.
@@ -104,11 +100,7 @@ impl<'a> Screen<'a> {
                 "missed" => self.catch_up(client).await?,
                 "state" => {
                     let view: View = events.read(&event)?;
-                    let rollout = match find(&view, &self.name) {
-                        // A control plane that has just started may not know its rollouts yet.
-                        Err(_) if !view.ready => continue,
-                        found => found?,
-                    };
+                    let rollout = find(&view, &self.name)?;
                     self.draw(&view, rollout)?;
                     if let Some(outcome) = rollout.outcome {
                         return Ok(outcome);
@@ -170,5 +162,20 @@ impl<'a> Screen<'a> {
     /// Something else is printed now; the next picture begins below it.
     fn interrupted(&mut self) {
         self.lines = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::over;
+
+    /// The cursor goes up by as many lines as it came down before.
+    #[test]
+    fn a_picture_covers_the_one_before() {
+        let first = over(0, "a\nb\nc", 24);
+        assert_eq!(first, "a\x1b[K\nb\x1b[K\nc\x1b[J\n");
+        let second = over(first.matches('\n').count(), "d", 24);
+        assert_eq!(second, "\x1b[3A\rd\x1b[J\n");
+        assert_eq!(over(1, "a\nb\nc", 3), "\x1b[1A\ra\x1b[K\nb\x1b[J\n");
     }
 }

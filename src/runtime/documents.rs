@@ -108,6 +108,8 @@ impl Keeper {
                 text: document.yaml,
             });
         }
+        // In the order in which they are read back, so that a restart is not seen.
+        own.sort_by(|a, b| a.name.cmp(&b.name));
         let mut applied = self.replace(own, by).await?;
         for document in given {
             let said = |line: &String| line.rsplit_once(' ').is_some_and(|(of, _)| of == document);
