@@ -3,6 +3,13 @@
 //! Whatever is in a snapshot is a promise: words, fields and exit codes change on purpose only.
 //! Nothing here depends on how fast anything is; waits are for conditions, with generous deadlines.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "transcripts are put together; helpers of tests are tests"
+)]
+
 #[path = "contract/command_line.rs"]
 mod command_line;
 #[path = "contract/documents.rs"]

@@ -67,7 +67,7 @@ impl Output {
     }
 
     /// Lines of the terminal.
-    pub(super) fn height(&self) -> usize {
+    pub(super) fn height() -> usize {
         terminal_size::terminal_size().map_or(HEIGHT_DEFAULT, |(_, height)| usize::from(height.0))
     }
 

@@ -154,7 +154,7 @@ impl<'a> Screen<'a> {
         }
         let recent = self.recent.make_contiguous();
         let text = render::rollout(view, rollout, recent, view.at, self.output.look());
-        let picture = over(self.lines, &text, self.output.height());
+        let picture = over(self.lines, &text, Output::height());
         self.lines = picture.matches('\n').count();
         self.output.data(&picture)
     }

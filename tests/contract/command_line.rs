@@ -69,7 +69,7 @@ fn page() -> String {
         let words: Vec<&str> = name.split(' ').chain(["-h"]).collect();
         let help = tidegate(&words).ok().stdout;
         let help = without_globals(&help);
-        page.push_str(&format!("\n## {name}\n\n```text\n{help}\n```\n"));
+        page += &format!("\n## {name}\n\n```text\n{help}\n```\n");
     }
     page
 }
@@ -79,9 +79,9 @@ fn page() -> String {
 fn the_page_says_what_the_help_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     if std::env::var_os("TIDEGATE_WRITE_DOCS").is_some() {
-        std::fs::write(&path, page()).unwrap();
+        fs_err::write(&path, page()).unwrap();
     }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let kept = fs_err::read_to_string(&path).unwrap_or_default();
     assert_eq!(
         kept,
         page(),

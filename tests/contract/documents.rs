@@ -60,7 +60,7 @@ const WRONG: &[(&str, &str)] = &[
 
 fn validate(directory: &Path, text: &str, more: &[&str]) -> Ran {
     let file = directory.join("set.yaml");
-    std::fs::write(&file, text).unwrap();
+    fs_err::write(&file, text).unwrap();
     let words = [&["validate", file.to_str().unwrap()], more].concat();
     let mut ran = tidegate(&words);
     ran.rename(&format!("{}/", directory.display()), "");
@@ -104,7 +104,7 @@ fn examples() -> PathBuf {
 
 #[test]
 fn examples_are_valid() {
-    for entry in std::fs::read_dir(examples()).unwrap() {
+    for entry in fs_err::read_dir(examples()).unwrap() {
         let path = entry.unwrap().path();
         if !path.is_dir() {
             continue;

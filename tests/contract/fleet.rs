@@ -67,8 +67,8 @@ pub(crate) fn serving() -> Server {
 }
 
 /// So many instances of the first service are in this stage.
-pub(crate) fn in_stage(state: &Value, stage: &str) -> usize {
-    let instances = state["services"][0]["instances"].as_array();
+pub(crate) fn in_stage(view: &Value, stage: &str) -> usize {
+    let instances = view["services"][0]["instances"].as_array();
     let counted = instances.map(|all| all.iter().filter(|i| i["stage"] == stage).count());
     counted.unwrap_or(0)
 }
@@ -78,4 +78,10 @@ pub(crate) fn phase<'a>(state: &'a Value, name: &str) -> &'a str {
     let rollouts = state["rollouts"].as_array().unwrap();
     let found = rollouts.iter().find(|r| r["name"] == name);
     found.map_or("", |rollout| rollout["phase"].as_str().unwrap())
+}
+
+/// The first rollout has begun, and waits for its first new instance.
+pub(crate) fn awaits_instances(view: &Value) -> bool {
+    let blockers = view["rollouts"][0]["blockers"].as_array();
+    blockers.is_some_and(|all| all.iter().any(|b| b["on"]["kind"] == "instances"))
 }

@@ -77,8 +77,8 @@ fn the_journal_of_an_older_version_is_read() {
         ("documents/mesh.yaml", DOCUMENTS.as_bytes()),
     ] {
         let path = home.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
     }
     let server = Server::start_in(home);
     let state = server.until("its service is back", |state| {

@@ -1,15 +1,13 @@
 //! Whole rollouts, driven by the command line. No proxy is connected, so every barrier passes.
 
-use crate::fleet::{in_stage, phase, register, rollout, serving};
+use crate::fleet::{awaits_instances, in_stage, register, rollout, serving};
 use crate::tidegate::{SPANS, transcript};
 
 #[test]
 fn a_rollout_to_its_end() {
     let server = serving();
     server.apply(&rollout("cart-2", "v2"));
-    server.until("it waits for instances", |state| {
-        phase(state, "cart-2") == "Progressing"
-    });
+    server.until("it waits for instances", awaits_instances);
     let mut seen = server.session(&[
         "rollout status",
         "rollout status cart-2",
@@ -61,7 +59,7 @@ fn a_rollout_to_its_end() {
 fn an_abort_rolls_back() {
     let server = serving();
     server.apply(&rollout("cart-2", "v2"));
-    server.until("it runs", |state| phase(state, "cart-2") == "Progressing");
+    server.until("it runs", awaits_instances);
     let seen = server.session(&[
         "rollout abort cart-2 --reason mistake",
         "rollout abort cart-2",
@@ -106,7 +104,7 @@ fn start_writes_a_document() {
 fn json_has_its_fields() {
     let server = serving();
     server.apply(&rollout("cart-2", "v2"));
-    server.until("it runs", |state| phase(state, "cart-2") == "Progressing");
+    server.until("it runs", awaits_instances);
     let fields = |value: &serde_json::Value| {
         let names = value
             .as_object()

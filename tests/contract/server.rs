@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::tidegate::{Ran, command, fed, until};
 
 /// A read of a socket that takes longer than this has failed.
-const READ_MAX: Duration = Duration::from_secs(60);
+const READ_MAX: Duration = Duration::from_mins(1);
 
 /// A running `tidegate serve`; it ends with this value.
 pub(crate) struct Server {
@@ -31,7 +31,7 @@ impl Server {
     /// Serves from `documents` and `data` in `home`.
     pub(crate) fn start_in(home: Arc<TempDir>) -> Self {
         let documents = home.path().join("documents");
-        std::fs::create_dir_all(&documents).unwrap();
+        fs_err::create_dir_all(&documents).unwrap();
         let mut child = command(&["serve"])
             .args(["--listen-xds", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"])
             .arg("--data")

@@ -62,7 +62,7 @@ fn readiness_says_what_is_missing() {
 fn documents_through_the_api() {
     let server = Server::start();
     let file = server.home.path().join("set.yaml");
-    std::fs::write(&file, DOCUMENTS).unwrap();
+    fs_err::write(&file, DOCUMENTS).unwrap();
     let apply = format!("apply -f {}", file.display());
     let mut seen = server.session(&[
         &apply,
@@ -95,7 +95,7 @@ fn documents_through_the_api() {
 fn documents_in_the_directory() {
     let server = Server::start();
     let file = server.documents().join("mesh.yaml");
-    std::fs::write(&file, DOCUMENTS).unwrap();
+    fs_err::write(&file, DOCUMENTS).unwrap();
     let refused = |server: &Server| server.run("get --output json").json()["refused"].clone();
     let in_force = |server: &Server| {
         let all = server.run("get --output json").json()["documents"].clone();
@@ -108,16 +108,16 @@ fn documents_in_the_directory() {
     let twice = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n";
     seen += &server.run_fed("apply -f -", twice).to_string();
 
-    std::fs::write(&file, DOCUMENTS.replace("minReady", "minRedy")).unwrap();
+    fs_err::write(&file, DOCUMENTS.replace("minReady", "minRedy")).unwrap();
     until("the edit is refused", || {
         (refused(&server) != Value::Array(vec![])).then_some(())
     });
     seen += &server.session(&["get"]);
-    std::fs::write(&file, DOCUMENTS).unwrap();
+    fs_err::write(&file, DOCUMENTS).unwrap();
     until("the edit is mended", || {
         (refused(&server) == Value::Array(vec![])).then_some(())
     });
-    std::fs::remove_file(&file).unwrap();
+    fs_err::remove_file(&file).unwrap();
     until("the file is gone", || {
         (in_force(&server) == 0).then_some(())
     });
@@ -155,7 +155,7 @@ fn metrics_are_those_of_the_page() {
     let (status, text) = server.get("/metrics");
     assert_eq!(status, 200);
     let page =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+        fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
     let listed = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());

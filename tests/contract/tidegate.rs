@@ -19,7 +19,7 @@ const FILTERS: [(&str, &str); 4] = [
 pub(crate) const SPANS: (&str, &str) = (r"\b(\d+m)?\d+(\.\d+)?(ms|s)\b", "[SPAN]");
 
 /// A wait on a condition that takes longer than this has failed.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
