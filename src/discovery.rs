@@ -150,6 +150,11 @@ impl Discovery {
         Ok(())
     }
 
+    /// So many leases are alive.
+    pub fn leases(&self) -> usize {
+        self.shared.lock().sources.leases()
+    }
+
     /// Services whose source has a problem, and which: their last good set stays in force.
     pub fn problems(&self) -> BTreeMap<ServiceName, String> {
         self.shared.lock().sources.problems()

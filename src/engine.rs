@@ -20,6 +20,7 @@ mod documents;
 mod effect;
 mod event;
 mod facts;
+mod hooks;
 mod instances;
 mod invariants;
 mod operate;
@@ -257,30 +258,9 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
             }
             health.detail = detail;
         }
-        Event::HookDone { key, result } => hook_done(turn, key, result),
+        Event::HookDone { key, result } => hooks::done(turn, key, result),
         Event::Proxy { id, event } => proxies::hear(turn, id, event),
     }
-}
-
-fn hook_done(turn: &mut Turn<'_>, key: String, result: Result<(), String>) {
-    let waits_for_it = |rollout: &&RolloutState| {
-        rollout
-            .hooks
-            .iter()
-            .any(|h| h.call.key == key && h.status == HookStatus::Called)
-    };
-    let Some(rollout) = turn.state.rollouts.values().find(waits_for_it) else {
-        return;
-    };
-    let rollout = rollout.spec.name.clone();
-    turn.record(match result {
-        Ok(()) => Record::HookDone { rollout, key },
-        Err(error) => Record::HookFailed {
-            rollout,
-            key,
-            error,
-        },
-    });
 }
 
 /// Looks at each service until nothing more can be decided.

@@ -13,4 +13,4 @@ mod plane;
 
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};
 pub use journal::{JournalError, replay};
-pub use plane::{Plane, PlaneOptions};
+pub use plane::{OnAppend, Plane, PlaneOptions};

@@ -1,1 +1,23 @@
+//! The rollout engine against a small fleet in virtual time: readable stories, and storms of random
+//! actions after each of which every promise of the design is checked against what really holds.
+//!
+//! No clock, no socket, no thread: a failure prints its story, and the same story fails again.
 
+#[path = "engine/fleet.rs"]
+mod fleet;
+#[path = "engine/looking.rs"]
+mod looking;
+#[path = "engine/mended.rs"]
+mod mended;
+#[path = "engine/properties.rs"]
+mod properties;
+#[path = "engine/sample.rs"]
+mod sample;
+#[path = "engine/speed.rs"]
+mod speed;
+#[path = "engine/stories.rs"]
+mod stories;
+#[path = "engine/truth.rs"]
+mod truth;
+#[path = "engine/world.rs"]
+mod world;

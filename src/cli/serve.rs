@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -25,7 +26,7 @@ use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
 use crate::runtime::{Control, Plane, PlaneOptions};
 use crate::store::EmbeddedStore;
-use crate::telemetry::MetricsReceiver;
+use crate::telemetry::{MetricsReceiver, TelemetryCounters};
 use crate::xds::XdsServer;
 use crate::{api, demo};
 
@@ -90,21 +91,28 @@ impl Serve {
         })?;
         let xds = bind(self.listen_xds, "--listen-xds").await?;
         let api = bind(self.listen_api, "--listen-api").await?;
+        let metrics = Arc::new(Metrics::new(Registry::default()));
         let options = PlaneOptions {
             store: Arc::new(store),
             documents: self.documents,
             kept_documents: Some(self.data.join("documents")),
+            on_append: {
+                let metrics = Arc::clone(&metrics);
+                Arc::new(move |took| metrics.journal_appended(took.as_secs_f64()))
+            },
         };
         let plane = Plane::start(&tasks, options).map_err(|error| Failure::News {
             what: chain(&error),
             hint: format!("the journal is in {}", self.data.display()),
         })?;
-        let metrics = Arc::new(Metrics::new(Registry::default()));
 
         let (xds_at, api_at) = (local(&xds), local(&api));
-        tasks.spawn_essential("xds", serve_proxies(&tasks, &plane, &metrics, xds));
+        let reports = MetricsReceiver::new(plane.events());
+        let counted = reports.counters();
+        let proxies = serve_proxies(&tasks, &plane, &metrics, reports, xds);
+        tasks.spawn_essential("xds", proxies);
         tasks.spawn_essential("api", serve_api(&tasks, &plane, &metrics, api));
-        tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics));
+        tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
         context.output.note(&format!(
             "proxies connect to {xds_at}, the API is at http://{api_at}"
         ));
@@ -167,6 +175,7 @@ fn serve_proxies(
     tasks: &Tasks,
     plane: &Plane,
     metrics: &Arc<Metrics>,
+    reports: MetricsReceiver,
     listener: TcpListener,
 ) -> impl Future<Output = ()> + 'static {
     let stop = tasks.stopping();
@@ -179,8 +188,7 @@ fn serve_proxies(
         Arc::new(clock::now),
         stop.clone(),
     );
-    let receiver = MetricsReceiver::new(plane.events());
-    let routes = Routes::new(ads.into_service()).add_service(receiver.into_service());
+    let routes = Routes::new(ads.into_service()).add_service(reports.into_service());
     async move {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -210,9 +218,15 @@ fn serve_api(
     }
 }
 
-/// Keeps the metrics up with the view and the journal.
-async fn follow(stop: CancellationToken, plane: Plane, metrics: Arc<Metrics>) {
+/// Keeps the metrics up with the view, the journal and the counters of others.
+async fn follow(
+    stop: CancellationToken,
+    plane: Plane,
+    metrics: Arc<Metrics>,
+    reports: Arc<TelemetryCounters>,
+) {
     let (mut views, mut entries) = (plane.view(), plane.entries());
+    let mut dropped = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -222,6 +236,12 @@ async fn follow(stop: CancellationToken, plane: Plane, metrics: Arc<Metrics>) {
                 }
                 let view = Arc::clone(&views.borrow_and_update());
                 metrics.observe_view(&view);
+                metrics.set_leases(plane.leases());
+                let now_dropped = reports.reports_dropped.load(Ordering::Relaxed);
+                for _ in dropped..now_dropped {
+                    metrics.load_report_dropped();
+                }
+                dropped = now_dropped;
             }
             entry = entries.recv() => match entry {
                 Ok(numbered) => metrics.observe_entry(&numbered.entry),

@@ -12,8 +12,7 @@ use super::clock::now;
 use super::view::{Instance, Rollout, Service, View};
 
 /// What the letters mean.
-pub(super) const LEGEND: &str =
-    "n registered  r ready  S serving  ! unhealthy  D draining  E drained  . gone  Q quarantined";
+pub(super) const LEGEND: &str = "n registered  r ready  J joining  S serving  ! unhealthy  L leaving  D draining  E drained  . released";
 
 /// One frame's input.
 #[derive(Debug)]

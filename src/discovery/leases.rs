@@ -195,7 +195,8 @@ impl Leases {
         self.held.remove(service);
     }
 
-    fn count(&self) -> usize {
+    /// So many leases are alive.
+    pub(crate) fn count(&self) -> usize {
         self.held.values().map(BTreeMap::len).sum()
     }
 }

@@ -169,6 +169,11 @@ impl Sources {
         self.leases.renew(name, id, now)
     }
 
+    /// So many leases are alive.
+    pub(super) fn leases(&self) -> usize {
+        self.leases.count()
+    }
+
     pub(crate) fn deregister(
         &mut self,
         name: &ServiceName,

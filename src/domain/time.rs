@@ -88,8 +88,27 @@ impl TryFrom<String> for Span {
 }
 
 impl From<Span> for String {
+    /// All of it, where [`fmt::Display`] rounds: what is written down is read back as it was.
     fn from(span: Span) -> Self {
-        span.to_string()
+        let (seconds, nanos) = (span.0.as_secs(), span.0.subsec_nanos());
+        let parts = [
+            (seconds / 3600, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (u64::from(nanos / 1_000_000), "ms"),
+            (u64::from(nanos / 1_000 % 1_000), "us"),
+            (u64::from(nanos % 1_000), "ns"),
+        ];
+        let mut text = Self::new();
+        for (amount, unit) in parts.into_iter().filter(|(amount, _)| *amount > 0) {
+            text.push_str(&amount.to_string());
+            text.push_str(unit);
+        }
+        if text.is_empty() {
+            "0s".to_owned()
+        } else {
+            text
+        }
     }
 }
 
@@ -135,6 +154,11 @@ mod tests {
                 (span, span.to_string().as_str()),
                 (Span::millis(millis), printed)
             );
+        }
+        let odd = Span(Duration::new(3_723, 4_005_006));
+        assert_eq!(String::from(odd), "1h2m3s4ms5us6ns");
+        for span in [odd, Span::millis(15_100), Span::ZERO, Span::secs(3600)] {
+            assert_eq!(String::from(span).parse(), Ok(span));
         }
         for text in ["", "5", "-3s", "soon"] {
             assert!(text.parse::<Span>().is_err(), "{text:?}");

@@ -4,8 +4,10 @@
 //! away keeps its last configuration; the service's `lostProxies` policy decides how long its word
 //! is waited for, and it is never taken as given.
 
-use super::facts::{Facts, ProxyFacts};
-use super::{Proof, State, Wait};
+use std::collections::BTreeMap;
+
+use super::facts::{Facts, ProxyFacts, Witness};
+use super::{Proof, Stage, State, Wait};
 use crate::domain::{Generation, InstanceId, LostProxies, ProxyId, Service, Span, ThenDo, Time};
 
 /// A proxy that may send traffic to a service.
@@ -35,11 +37,13 @@ impl Holder<'_> {
 }
 
 fn holders<'a>(state: &'a State, facts: &'a Facts, service: &Service) -> Vec<Holder<'a>> {
+    let gateways = state.documents.gateways.values();
+    let gateways: Vec<_> = gateways
+        .filter(|gateway| gateway.reachable().contains(&service.name))
+        .collect();
     let holds = |identity: &_| {
-        let gateways = state.documents.gateways.values();
-        gateways
-            .filter(|gateway| gateway.proxies.selects(identity))
-            .any(|gateway| gateway.reachable().contains(&service.name))
+        let mut gateways = gateways.iter();
+        gateways.any(|gateway| gateway.proxies.selects(identity))
     };
     let known = state.proxies.values().filter(|identity| holds(identity));
     known
@@ -113,53 +117,87 @@ pub(super) enum Drain {
     Waits(Vec<Wait>),
 }
 
-/// Judges an instance that drains since `since`.
-pub(super) fn drain(
+/// Judges every instance of `service` that drains. Who must show what is the same for all of them.
+pub(super) fn drains(
     state: &State,
     facts: &Facts,
     service: &Service,
+    now: Time,
+) -> BTreeMap<InstanceId, Drain> {
+    let known = state.services.get(&service.name);
+    let known = known.into_iter().flat_map(|state| &state.instances);
+    let draining = known.filter_map(|(id, known)| match &known.stage {
+        Stage::Draining { since, .. } => Some((id, Span::between(*since, now))),
+        _ => None,
+    });
+    let mut draining = draining.peekable();
+    if draining.peek().is_none() {
+        return BTreeMap::new();
+    }
+    let holders = holders(state, facts, service);
+    draining
+        .map(|(id, took)| (id.clone(), drain(&holders, facts, service, id, took, now)))
+        .collect()
+}
+
+fn drain(
+    holders: &[Holder<'_>],
+    facts: &Facts,
+    service: &Service,
     instance: &InstanceId,
-    since: Time,
+    took: Span,
     now: Time,
 ) -> Drain {
     let policy = service.drain.lost_proxies;
-    let holders = holders(state, facts, service);
-    let of = holders.len();
-    let took = Span::between(since, now);
-    let (mut witnesses, mut ignored, mut gaps, mut lost) = (0, Vec::new(), Vec::new(), Vec::new());
-    for holder in &holders {
-        let witness = facts.witness(&service.name, instance, holder.id);
+    let shown = facts.witnesses_of(&service.name, instance);
+    let nothing = Witness::default();
+    let (mut witnesses, mut ignored, mut lacking, mut lost) =
+        (0, Vec::new(), Vec::new(), Vec::new());
+    for holder in holders {
+        let witness = shown.and_then(|all| all.get(holder.id));
+        let witness = witness.unwrap_or(&nothing);
         if witness.has_proof() {
             witnesses += 1;
         } else if holder.connected() {
-            let last_report = holder.facts.and_then(|facts| facts.last_report);
-            gaps.push(witness.gap(holder.id, last_report));
+            lacking.push((holder, witness));
         } else if holder.is_ignored(policy, now) {
             ignored.push(format!("{} was not connected", holder.id));
         } else {
             lost.push(holder.id.clone());
         }
     }
-    if lost.is_empty() && (gaps.is_empty() || took >= service.drain.at_most) {
-        ignored.append(&mut gaps);
+    let gap = |(holder, witness): &(&Holder<'_>, &Witness)| {
+        witness.gap(holder.id, holder.facts.and_then(|facts| facts.last_report))
+    };
+    if lost.is_empty() && (lacking.is_empty() || took >= service.drain.at_most) {
+        let mut missing = ignored;
+        missing.extend(lacking.iter().map(gap));
         return Drain::Over(Proof {
             took,
             witnesses,
-            missing: ignored,
+            missing,
         });
     }
     let mut waits = Vec::new();
-    if !gaps.is_empty() {
+    if !lacking.is_empty() {
+        let mut gaps: Vec<String> = lacking.iter().take(GAPS_SHOWN_MAX).map(gap).collect();
+        let more = lacking.len() - gaps.len();
+        if more > 0 {
+            gaps.push(format!("and {more} proxies more"));
+        }
         waits.push(Wait::Drain {
             instance: instance.clone(),
             gaps,
         });
     }
     if !lost.is_empty() {
-        waits.push(lost_proxies(lost, of, policy));
+        waits.push(lost_proxies(lost, holders.len(), policy));
     }
     Drain::Waits(waits)
 }
+
+/// Gaps that are told while an instance still drains; the proof names every one.
+const GAPS_SHOWN_MAX: usize = 10;
 
 fn lost_proxies(proxies: Vec<ProxyId>, of: usize, policy: LostProxies) -> Wait {
     Wait::LostProxies {

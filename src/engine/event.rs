@@ -78,7 +78,7 @@ pub struct LoadReport {
     pub instances: Vec<InstanceLoad>,
 }
 
-/// Requests in progress on one instance, as one proxy sees them.
+/// One instance, as one proxy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceLoad {
     /// The service.
@@ -89,6 +89,9 @@ pub struct InstanceLoad {
     pub instance: InstanceId,
     /// `rq_active + rq_pending_active`.
     pub in_progress: u64,
+    /// Does the proxy itself send it new requests? Its own health checks, and what it was told,
+    /// both say so. `None` if the reading does not tell.
+    pub healthy: Option<bool>,
 }
 
 /// Who did something: a person, a program, a directory of documents.

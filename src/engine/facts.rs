@@ -40,9 +40,7 @@ pub(super) struct ProxyFacts {
     pub(super) in_force: Option<Generation>,
     pub(super) nack: Option<Nack>,
     pub(super) last_report: Option<Time>,
-    last_read_at_ns: u64,
-    /// Our clock minus the proxy's, as the report that came fastest shows it.
-    clock_offset_ns: Option<i128>,
+    clock: Clock,
     /// Requests in progress as of the last report.
     pub(super) in_progress: BTreeMap<(ServiceName, InstanceId), u64>,
 }
@@ -54,8 +52,9 @@ pub(super) struct ProxyFacts {
 /// that was held up on its way is thereby known to be old. That reckoning is late by as much as the
 /// fastest report took, so the first report that seems to be from after the ACK is passed over, and
 /// two more must say zero. This holds as long as the fastest report takes less than the time
-/// between two.
-#[derive(Debug, Default, Clone)]
+/// between two; one that catches up with those before it shows that it did not, and counting begins
+/// anew.
+#[derive(Debug, Default)]
 pub(super) struct Witness {
     acknowledged: Option<Time>,
     readings_since: u32,
@@ -89,6 +88,10 @@ impl Witness {
 
     fn acknowledge(&mut self, now: Time) {
         self.acknowledged.get_or_insert(now);
+    }
+
+    fn count_anew(&mut self) {
+        (self.readings_since, self.zeros) = (0, 0);
     }
 
     fn hear(&mut self, in_progress: u64, read_at: Time) {
@@ -173,18 +176,13 @@ impl Facts {
         witnesses.entry(proxy.clone()).or_default().acknowledge(now);
     }
 
-    /// What `proxy` has shown of a draining instance.
-    pub(super) fn witness(
+    /// What each proxy has shown of a draining instance.
+    pub(super) fn witnesses_of(
         &self,
         service: &ServiceName,
         instance: &InstanceId,
-        proxy: &ProxyId,
-    ) -> Witness {
-        let witnesses = self.witnesses.get(&(service.clone(), instance.clone()));
-        witnesses
-            .and_then(|all| all.get(proxy))
-            .cloned()
-            .unwrap_or_default()
+    ) -> Option<&BTreeMap<ProxyId, Witness>> {
+        self.witnesses.get(&(service.clone(), instance.clone()))
     }
 
     /// Takes in a report. One flush may come in several reports with the same reading time, each
@@ -193,15 +191,21 @@ impl Facts {
         let Some(proxy) = self.proxies.get_mut(id) else {
             return;
         };
-        if report.read_at_ns < proxy.last_read_at_ns {
+        let was_read_at_ns = proxy.clock.last_read_at_ns;
+        let Some(reading) = proxy.clock.reckon(report.read_at_ns, now) else {
             return;
-        }
-        if report.read_at_ns > proxy.last_read_at_ns {
+        };
+        if report.read_at_ns != was_read_at_ns {
             proxy.in_progress.clear();
         }
-        proxy.last_read_at_ns = report.read_at_ns;
         proxy.last_report = Some(now);
-        let read_at = proxy.reckon(report.read_at_ns, now);
+        if reading.catches_up {
+            let of_proxy = self
+                .witnesses
+                .values_mut()
+                .filter_map(|all| all.get_mut(id));
+            of_proxy.for_each(Witness::count_anew);
+        }
         for load in report.instances {
             let key = (load.service, load.instance);
             if proxy
@@ -213,7 +217,7 @@ impl Facts {
             }
             let witness = self.witnesses.get_mut(&key).and_then(|all| all.get_mut(id));
             if let Some(witness) = witness {
-                witness.hear(load.in_progress, read_at);
+                witness.hear(load.in_progress, reading.at);
             }
         }
     }
@@ -228,20 +232,70 @@ impl ProxyFacts {
             in_force: None,
             nack: None,
             last_report: None,
-            last_read_at_ns: 0,
-            clock_offset_ns: None,
+            clock: Clock::default(),
             in_progress: BTreeMap::new(),
         }
     }
 
-    /// When a reading that has just arrived was taken, on our clock.
-    fn reckon(&mut self, read_at_ns: u64, now: Time) -> Time {
+    /// It is there, perhaps as a new process that knows nothing yet and has another clock.
+    pub(super) fn connect(&mut self, now: Time) {
+        (self.connected, self.since) = (true, now);
+        (self.in_force, self.nack) = (None, None);
+        self.clock = Clock::default();
+    }
+}
+
+/// A proxy's clock, as far as its reports show it.
+#[derive(Debug, Default)]
+struct Clock {
+    last_read_at_ns: u64,
+    /// Our clock minus the proxy's, as the report that came fastest in this period shows it.
+    fastest_ns: Option<i128>,
+    /// The same of the period before.
+    fastest_before_ns: Option<i128>,
+    period_began: Time,
+}
+
+/// When a report was read, on our clock.
+struct Reading {
+    at: Time,
+    /// It came so much faster than those before it that they were held up on their way.
+    catches_up: bool,
+}
+
+/// What is known of a clock is learned anew over so long, for clocks drift and are set.
+const CLOCK_PERIOD: Span = Span::secs(300);
+
+/// A reading that is older than the one before by more than this comes from a clock that was set
+/// back; by less, it was overtaken.
+const OVERTAKEN_NS_MAX: u64 = 60_000_000_000;
+
+impl Clock {
+    /// Takes in when a report that has just arrived was read; `None` if a newer one is here already.
+    fn reckon(&mut self, read_at_ns: u64, now: Time) -> Option<Reading> {
+        if read_at_ns.saturating_add(OVERTAKEN_NS_MAX) < self.last_read_at_ns {
+            *self = Self::default();
+        }
+        if read_at_ns < self.last_read_at_ns {
+            return None;
+        }
+        if Span::between(self.period_began, now) >= CLOCK_PERIOD {
+            self.fastest_before_ns = self.fastest_ns.take();
+            self.period_began = now;
+        }
         let offset = now.as_nanosecond() - i128::from(read_at_ns);
-        let fastest = self
-            .clock_offset_ns
-            .map_or(offset, |known| known.min(offset));
-        self.clock_offset_ns = Some(fastest);
-        Time::from_nanosecond(i128::from(read_at_ns) + fastest).unwrap_or(Time::MIN)
+        let known = self.fastest_ns.into_iter().chain(self.fastest_before_ns);
+        let known = known.min();
+        let gap = i128::from(read_at_ns - self.last_read_at_ns);
+        let catches_up = known.is_some_and(|known| (known - offset) * 2 > gap);
+        self.last_read_at_ns = read_at_ns;
+        self.fastest_ns = Some(
+            self.fastest_ns
+                .map_or(offset, |fastest| fastest.min(offset)),
+        );
+        let fastest = known.map_or(offset, |known| known.min(offset));
+        let at = Time::from_nanosecond(i128::from(read_at_ns) + fastest).unwrap_or(Time::MIN);
+        Some(Reading { at, catches_up })
     }
 }
 

@@ -1,15 +1,17 @@
 //! What happens to instances whatever the rollouts do: they appear, become ready, fail, vanish,
 //! finish draining.
 //!
-//! Two rules keep a mistaken source or a cut-off prober from emptying a fleet: of a version's
+//! Two rules keep a mistaken source or a cut-off prober from emptying a fleet: of a service's
 //! instances at most half are suspended for failing health, and the last one that takes traffic
 //! stays in place even if its source no longer knows it. Envoy's own health checks decide then.
+//! Both look at the whole service: a new version's only instance is no fleet, and were it kept
+//! although it is dead, its share of the traffic would be lost.
 
 use std::collections::BTreeMap;
 
-use super::barrier::{Asked, Drain, barrier, drain};
+use super::barrier::{Asked, Drain, barrier, drains};
 use super::turn::{Subject, Turn};
-use super::{Cause, Record, ServiceState, Stage};
+use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage};
 use crate::domain::{
     EndpointState, Generation, Instance, InstanceId, Service, ServiceName, VersionName,
 };
@@ -52,6 +54,7 @@ pub(super) fn discover(turn: &mut Turn<'_>, service: &ServiceName, instances: Ve
 fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: Option<&Stage>) {
     turn.facts.health.remove(&(service.clone(), id.clone()));
     turn.facts.witnesses.remove(&(service.clone(), id.clone()));
+    nothing_to_stop(turn, service, id);
     let (service, instance) = (service.clone(), id.clone());
     match stage.filter(|stage| stage.endpoint().is_some()) {
         Some(stage) => {
@@ -67,9 +70,30 @@ fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: Op
     }
 }
 
+/// What is gone need not be stopped any more; made again, the call could hit another instance that
+/// has come under the same id.
+fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) {
+    let rollouts = turn
+        .state
+        .rollouts
+        .values()
+        .filter(|rollout| !rollout.over());
+    let open = rollouts.flat_map(|rollout| {
+        let stops = rollout.hooks.iter().filter(|hook| {
+            let call = &hook.call;
+            (call.action, &call.service, &call.instance) == (HookAction::Stop, service, id)
+                && hook.status != HookStatus::Done
+        });
+        stops.map(|hook| (rollout.spec.name.clone(), hook.call.key.clone()))
+    });
+    for (rollout, key) in open.collect::<Vec<_>>() {
+        turn.record(Record::HookDone { rollout, key });
+    }
+}
+
 /// Drops instances that their source no longer knows.
 pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
-    for (id, version, stage) in snapshot(turn, service) {
+    for (id, _, stage) in snapshot(turn, service) {
         if !turn.facts.vanished(service, &id) {
             continue;
         }
@@ -78,34 +102,27 @@ pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
             continue;
         }
         let takes_traffic = stage.endpoint() == Some(EndpointState::Healthy);
-        if takes_traffic && others_taking_traffic(turn, service, &version, &id) == 0 {
+        if takes_traffic && !others_take_traffic(turn, service) {
             continue;
         }
         forget(turn, service, &id, Some(&stage));
     }
 }
 
-fn others_taking_traffic(
-    turn: &Turn<'_>,
-    service: &ServiceName,
-    version: &VersionName,
-    but: &InstanceId,
-) -> usize {
+/// Is there an instance that takes traffic and that its source knows?
+fn others_take_traffic(turn: &Turn<'_>, service: &ServiceName) -> bool {
     let Some(state) = turn.state.services.get(service) else {
-        return 0;
+        return false;
     };
-    let others = state.of_version(version).filter(|(id, known)| {
-        *id != but
-            && known.stage.endpoint() == Some(EndpointState::Healthy)
-            && !turn.facts.vanished(service, id)
-    });
-    others.count()
+    state.instances.iter().any(|(id, known)| {
+        known.stage.endpoint() == Some(EndpointState::Healthy) && !turn.facts.vanished(service, id)
+    })
 }
 
 /// Moves instances by their health.
 pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
-    for (id, version, stage) in snapshot(turn, name) {
+    for (id, _, stage) in snapshot(turn, name) {
         let Some(health) = turn.facts.health(name, &id).cloned() else {
             continue;
         };
@@ -124,7 +141,7 @@ pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
             Stage::Ready | Stage::Joining { .. } if !health.healthy => {
                 turn.move_to(name, &id, Stage::Registered, health.detail);
             }
-            Stage::Serving if !health.healthy && may_suspend(turn, name, &version) => {
+            Stage::Serving if !health.healthy && may_suspend(turn, name) => {
                 turn.move_to(name, &id, Stage::Suspended, health.detail);
             }
             Stage::Suspended if health.healthy => {
@@ -135,28 +152,28 @@ pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
     }
 }
 
-/// Would at least half of the version's instances still serve?
-fn may_suspend(turn: &Turn<'_>, service: &ServiceName, version: &VersionName) -> bool {
+/// Would at least half of the service's instances still serve?
+fn may_suspend(turn: &Turn<'_>, service: &ServiceName) -> bool {
     let Some(state) = turn.state.services.get(service) else {
         return false;
     };
-    let of_version = |wanted: fn(&Stage) -> bool| {
-        state.count(|known| known.instance.version == *version && wanted(&known.stage))
-    };
-    let serving = of_version(|stage| matches!(stage, Stage::Serving));
-    let suspended = of_version(|stage| matches!(stage, Stage::Suspended));
+    let serving = state.count(|known| known.stage == Stage::Serving);
+    let suspended = state.count(|known| known.stage == Stage::Suspended);
     serving.saturating_sub(1) > suspended
 }
 
 /// Counts instances in that every proxy has heard of.
 pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
+    let mut heard = BTreeMap::new();
     for (id, _, stage) in snapshot(turn, &service.name) {
         let Stage::Joining { generation } = stage else {
             continue;
         };
-        let heard = generation <= turn.state.generation
-            && in_force(turn, service, generation, Asked::Connected);
-        if heard {
+        let heard = heard.entry(generation).or_insert_with(|| {
+            generation <= turn.state.generation
+                && waits(turn, service, generation, Asked::Connected).is_empty()
+        });
+        if *heard {
             turn.move_to(&service.name, &id, Stage::Serving, "every proxy knows it");
         }
     }
@@ -166,10 +183,14 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
 /// released.
 pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
+    let mut verdicts = drains(turn.state, turn.facts, service, turn.now);
+    let (mut moved_away, mut delisted) = (BTreeMap::new(), BTreeMap::new());
     for (id, _, stage) in snapshot(turn, name) {
         match stage {
             Stage::Leaving { generation, cause } => {
-                let waits = waits(turn, service, generation, Asked::All);
+                let waits = moved_away
+                    .entry(generation)
+                    .or_insert_with(|| waits(turn, service, generation, Asked::All));
                 if waits.is_empty() {
                     let (generation, since) = (turn.next_generation(), turn.now);
                     let draining = Stage::Draining {
@@ -179,20 +200,17 @@ pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
                     };
                     turn.move_to(name, &id, draining, "its weight has moved away");
                 } else {
-                    turn.wait_all(&subject(&cause, name), waits);
+                    wait_for(turn, name, &id, &cause, waits);
                 }
             }
-            Stage::Draining { cause, since, .. } => {
-                match drain(turn.state, turn.facts, service, &id, since, turn.now) {
-                    Drain::Over(proof) => {
-                        let why = proof.to_string();
-                        turn.move_to(name, &id, Stage::Drained { proof, cause }, why);
-                    }
-                    Drain::Waits(waits) => {
-                        turn.wait_all(&subject(&cause, name), waits);
-                    }
+            Stage::Draining { cause, .. } => match verdicts.remove(&id) {
+                Some(Drain::Over(proof)) => {
+                    let why = proof.to_string();
+                    turn.move_to(name, &id, Stage::Drained { proof, cause }, why);
                 }
-            }
+                Some(Drain::Waits(waits)) => wait_for(turn, name, &id, &cause, &waits),
+                None => {}
+            },
             Stage::Drained { proof, cause } => {
                 let generation = turn.next_generation();
                 turn.move_to(
@@ -211,12 +229,14 @@ pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
                 proof,
                 cause,
             } => {
-                let waits = waits(turn, service, generation, Asked::Connected);
+                let waits = delisted
+                    .entry(generation)
+                    .or_insert_with(|| waits(turn, service, generation, Asked::Connected));
                 if waits.is_empty() {
                     let released = Stage::Released { proof, cause };
                     turn.move_to(name, &id, released, "no proxy lists it any more");
                 } else {
-                    turn.wait_all(&subject(&cause, name), waits);
+                    wait_for(turn, name, &id, &cause, waits);
                 }
             }
             _ => {}
@@ -255,15 +275,29 @@ pub(super) fn waits(
     barrier(turn.state, turn.facts, service, generation, asked, turn.now)
 }
 
-fn in_force(turn: &Turn<'_>, service: &Service, generation: Generation, asked: Asked) -> bool {
-    waits(turn, service, generation, asked).is_empty()
-}
-
-fn subject(cause: &Cause, service: &ServiceName) -> Subject {
-    match cause {
+/// Whoever has the instance taken out waits; so does a rollout whose batch it is in, should somebody
+/// else have begun it.
+fn wait_for(
+    turn: &mut Turn<'_>,
+    service: &ServiceName,
+    id: &InstanceId,
+    cause: &Cause,
+    waits: &[super::Wait],
+) {
+    let subject = match cause {
         Cause::Operator(_) => Subject::Service(service.clone()),
         Cause::Rollout(rollout) => Subject::Rollout(rollout.clone()),
+    };
+    let rollout = turn.state.rollout_of(service);
+    let replacing = rollout.filter(|rollout| {
+        let batch = rollout.batch.as_ref();
+        batch.is_some_and(|batch| batch.members.contains(id))
+    });
+    let replacing = replacing.map(|rollout| Subject::Rollout(rollout.spec.name.clone()));
+    if let Some(rollout) = replacing.filter(|rollout| *rollout != subject) {
+        turn.wait_all(&rollout, waits.to_vec());
     }
+    turn.wait_all(&subject, waits.to_vec());
 }
 
 /// The instances as they stand now, so that the turn may move them while it looks at each.

@@ -1,10 +1,12 @@
 //! What must hold of every turn, whatever led to it. Checked before anything of it is persisted.
 //!
-//! The numbers are those of the design. That an illegal stage or a shrinking generation cannot be
-//! recorded at all is seen to by [`super::State::apply`].
+//! The numbers are those of the design. That an illegal stage (joining without being ready) or a
+//! shrinking generation cannot be recorded at all is seen to by [`super::State::apply`].
+
+use std::collections::BTreeMap;
 
 use super::{Cause, Effect, Record, Stage, State};
-use crate::domain::{EndpointState, Plan, Weight};
+use crate::domain::{EndpointState, InstanceId, Plan, RolloutName, ServiceName, Weight};
 
 /// A broken promise: a bug of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,36 +43,36 @@ pub fn check_plan(plan: &Plan) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Checks what a turn did to the state.
+/// Checks what a turn did to the state, record by record.
 pub fn check_turn(before: &State, after: &State, effects: &[Effect]) -> Result<(), Violation> {
+    let mut moved = Moved {
+        before,
+        now: BTreeMap::new(),
+    };
     for effect in effects {
         let Effect::Record(entry) = effect else {
             continue;
         };
         match &entry.record {
+            Record::InstanceLost {
+                service, instance, ..
+            }
+            | Record::InstanceGone { service, instance } => {
+                moved.now.insert((service, instance), None);
+            }
             Record::InstanceMoved {
                 service,
                 instance,
                 to,
                 ..
             } => {
-                let known = before
-                    .services
-                    .get(service)
-                    .and_then(|s| s.instances.get(instance));
-                let was = known.map(|known| &known.stage);
+                let was_serving = moved.is_serving(service, instance);
+                moved.now.insert((service, instance), Some(to));
                 match to {
                     Stage::Leaving {
                         cause: Cause::Rollout(rollout),
                         ..
-                    } => {
-                        budget(after, service, rollout)?;
-                    }
-                    Stage::Joining { .. }
-                        if !matches!(was, Some(Stage::Ready | Stage::Registered)) =>
-                    {
-                        return violated(2, format!("{instance} joins without being ready"));
-                    }
+                    } if was_serving => budget(after, service, rollout, moved.serving(service))?,
                     Stage::Released { proof, .. }
                         if !proof.is_full() && proof.witnesses == 0 && proof.missing.is_empty() =>
                     {
@@ -97,14 +99,46 @@ pub fn check_turn(before: &State, after: &State, effects: &[Effect]) -> Result<(
     Ok(())
 }
 
-/// Invariant 1: what a rollout takes out and puts in stays within its budgets.
+/// The instances as they stood at one record of a turn.
+struct Moved<'a> {
+    before: &'a State,
+    /// Those that have changed since the turn began; `None` for one that is no longer known.
+    now: BTreeMap<(&'a ServiceName, &'a InstanceId), Option<&'a Stage>>,
+}
+
+impl<'a> Moved<'a> {
+    fn is_serving(&self, service: &'a ServiceName, instance: &'a InstanceId) -> bool {
+        match self.now.get(&(service, instance)) {
+            Some(stage) => *stage == Some(&Stage::Serving),
+            None => self.before.services.get(service).is_some_and(|state| {
+                let known = state.instances.get(instance);
+                known.is_some_and(|known| known.stage == Stage::Serving)
+            }),
+        }
+    }
+
+    fn serving(&self, service: &'a ServiceName) -> u32 {
+        let known = self.before.services.get(service);
+        let known = known.into_iter().flat_map(|state| &state.instances);
+        let unmoved = known
+            .filter(|(id, _)| !self.now.contains_key(&(service, id)))
+            .filter(|(_, known)| known.stage == Stage::Serving);
+        let moved = self
+            .now
+            .iter()
+            .filter(|((of, _), stage)| *of == service && **stage == Some(&Stage::Serving));
+        u32::try_from(unmoved.count() + moved.count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Invariant 1: what a rollout takes out stays within its budget.
 fn budget(
     after: &State,
-    service: &crate::domain::ServiceName,
-    rollout: &crate::domain::RolloutName,
+    service: &ServiceName,
+    rollout: &RolloutName,
+    serving: u32,
 ) -> Result<(), Violation> {
-    let (Some(state), Some(rollout)) = (after.services.get(service), after.rollouts.get(rollout))
-    else {
+    let Some(rollout) = after.rollouts.get(rollout) else {
         return Ok(());
     };
     let Some(started) = &rollout.started else {
@@ -116,7 +150,6 @@ fn budget(
         .max_unavailable
         .within(started.desired)
         .max(u32::from(surge == 0));
-    let serving = state.count(|known| known.stage == Stage::Serving);
     let floor = started.desired.saturating_sub(unavailable);
     if serving < floor {
         return violated(

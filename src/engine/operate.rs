@@ -2,13 +2,13 @@
 //! answers with what already holds.
 
 use super::instances::{begin_leaving, snapshot};
-use super::rolling;
 use super::state::{Bake, HookState, HookStatus, RolloutState};
 use super::turn::Turn;
 use super::{
-    Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb,
-    Stage, Verb,
+    Answer, Cause, Command, HookCall, Origin, Outcome, Proof, Record, Refusal, RolloutVerb, Stage,
+    Verb,
 };
+use super::{hooks, rolling};
 use crate::domain::{InstanceId, ProxyId, Rollout, RolloutName, ServiceName, Span};
 
 /// Carries out a command, or says why not.
@@ -40,21 +40,6 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
             }
         }
     }
-}
-
-/// Makes a hook call, for the first time or again.
-pub(super) fn call_hook(turn: &mut Turn<'_>, rollout: &RolloutName, call: HookCall) {
-    let hook = turn
-        .state
-        .rollouts
-        .get(rollout)
-        .and_then(|r| r.spec.replace.clone());
-    let Some(hook) = hook else { return };
-    turn.record(Record::HookCalled {
-        rollout: rollout.clone(),
-        call: call.clone(),
-    });
-    turn.effects.push(Effect::Call { hook, call });
 }
 
 // --- rollouts
@@ -137,7 +122,7 @@ fn retry(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<An
         .collect();
     let calls = failed.len();
     for call in failed {
-        call_hook(turn, name, call);
+        hooks::call(turn, name, call);
     }
     answer(match calls {
         0 => format!("{name} tries on; its deadline starts anew"),
@@ -293,11 +278,10 @@ fn drain(
 
 fn undrain(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) -> Result<Answer, Refusal> {
     let stage = stage_of(turn, service, id);
+    if stage.cause().is_some() {
+        may_come_back(turn, service, id, &stage)?;
+    }
     match &stage {
-        stage if matches!(stage.cause(), Some(Cause::Rollout(_))) => Err(conflict(
-            format!("{id} is {stage} because a rollout replaces it"),
-            "`tidegate rollout abort` turns that rollout round",
-        )),
         Stage::Leaving { .. } | Stage::Draining { .. } | Stage::Drained { .. } => {
             turn.move_to(service, id, Stage::Serving, "put back");
             answer(format!("{id} takes requests again"))
@@ -308,6 +292,41 @@ fn undrain(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) -> Resul
         }
         other => answer(format!("{id} is {other}: it was not being drained")),
     }
+}
+
+/// Is the instance of a version that is to serve, and does no rollout take it out just now?
+fn may_come_back(
+    turn: &Turn<'_>,
+    service: &ServiceName,
+    id: &InstanceId,
+    stage: &Stage,
+) -> Result<(), Refusal> {
+    let Some(known) = turn.state.services.get(service) else {
+        return Ok(());
+    };
+    let version = known.instances.get(id).map(|i| &i.instance.version);
+    let rollout = turn.state.rollout_of(service).filter(|r| r.runs());
+    let goes = match rollout {
+        Some(rollout) if rollout.aborted => Some(&rollout.spec.to),
+        Some(rollout) => rollout.started.as_ref().map(|started| &started.from),
+        None => None,
+    };
+    if matches!(stage.cause(), Some(Cause::Rollout(_))) && goes.is_some() && goes == version {
+        return Err(conflict(
+            format!("{id} is {stage} because a rollout replaces it"),
+            "`tidegate rollout abort` turns that rollout round",
+        ));
+    }
+    let serves = version.is_none()
+        || version == known.stable.as_ref()
+        || rollout.is_some_and(|rollout| version == Some(&rollout.spec.to));
+    if serves {
+        return Ok(());
+    }
+    Err(conflict(
+        format!("{id} is {stage}, and its version no longer serves {service}"),
+        "a rollout to its version brings that back",
+    ))
 }
 
 fn stage_of(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Stage {

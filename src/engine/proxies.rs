@@ -12,14 +12,10 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
         if turn.state.proxies.get(&id) != Some(&identity) {
             turn.record(Record::ProxySeen { identity });
         }
-        let facts = turn
-            .facts
-            .proxies
-            .entry(id)
-            .or_insert_with(|| ProxyFacts::new(true, now));
-        (facts.connected, facts.since) = (true, now);
-        // It may be a new process that knows nothing yet.
-        (facts.in_force, facts.nack) = (None, None);
+        let facts = turn.facts.proxies.entry(id);
+        facts
+            .or_insert_with(|| ProxyFacts::new(true, now))
+            .connect(now);
         return;
     }
     let Some(facts) = turn.facts.proxies.get_mut(&id) else {

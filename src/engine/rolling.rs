@@ -7,10 +7,12 @@
 //!
 //! Whoever calls this has made sure that everything decided before is in force.
 
+mod hooks;
+
 use super::instances::{begin_leaving, snapshot};
-use super::state::{Bake, Batch, HookState, HookStatus, RolloutState, Started};
+use super::state::{Bake, Batch, RolloutState, Started};
 use super::turn::{Subject, Turn};
-use super::{Cause, HookAction, HookCall, InstanceState, Outcome, Record, Stage, Wait};
+use super::{Cause, InstanceState, Outcome, Record, Stage, Wait};
 use crate::domain::{InstanceId, RolloutName, ServiceName, Span, VersionName};
 
 /// What a rollout has to go by in this turn.
@@ -90,6 +92,11 @@ impl Roll {
     fn choose_next(&self, turn: &mut Turn<'_>) {
         let mut members = self.remaining(turn);
         let to_replace = members.len().saturating_sub(self.holdback());
+        let staying = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        // What was in the middle of being replaced when the rollout turned round comes back first.
+        if self.state.aborted && !self.fill_up(turn, self.desired.saturating_sub(staying)) {
+            return;
+        }
         if to_replace > 0 {
             let size = self.state.spec.rolling.batch.up_to(self.desired).max(1) as usize;
             members.truncate(size.min(to_replace));
@@ -143,13 +150,21 @@ impl Roll {
     }
 
     fn finish(&self, turn: &mut Turn<'_>, outcome: Outcome) {
-        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
-        if serving < self.desired {
-            self.admit(turn, self.desired);
-            self.wait_for_new(turn, self.desired);
-            return;
+        if self.fill_up(turn, self.desired) {
+            self.end(turn, outcome);
         }
-        self.end(turn, outcome);
+    }
+
+    /// Brings instances of the version that comes up to `goal`. True when so many serve and no hook
+    /// call is open.
+    fn fill_up(&self, turn: &mut Turn<'_>, goal: u32) -> bool {
+        let hooks_done = self.call_hooks(turn, &self.places_left_empty(), goal);
+        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
+        if serving < goal {
+            self.admit(turn, goal);
+            self.wait_for_new(turn, goal);
+        }
+        serving >= goal && hooks_done
     }
 
     fn end(&self, turn: &mut Turn<'_>, outcome: Outcome) {
@@ -172,7 +187,7 @@ impl Roll {
             .filter(|id| !batch.members.contains(id));
         let staying = u32::try_from(staying.count()).unwrap_or(u32::MAX);
         let goal = self.desired.saturating_sub(staying);
-        let hooks_done = self.call_hooks(turn, batch, goal);
+        let hooks_done = self.call_hooks(turn, &batch.members, goal);
         self.admit(turn, goal);
         let members_done = self.let_go(turn, batch);
         let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
@@ -204,7 +219,8 @@ impl Roll {
     fn take_in(&self, turn: &mut Turn<'_>, of: &VersionName, room: u32) {
         let ready = snapshot(turn, &self.service)
             .into_iter()
-            .filter(|(_, version, stage)| version == of && *stage == Stage::Ready);
+            .filter(|(_, version, stage)| version == of && *stage == Stage::Ready)
+            .filter(|(id, version, _)| *version == self.new || !self.has_stopped(id, version));
         for (id, _, _) in ready.take(room as usize) {
             let generation = turn.next_generation();
             let why = format!("{} takes it in", self.name);
@@ -220,15 +236,22 @@ impl Roll {
                 continue;
             };
             let stage = known.stage.clone();
-            if matches!(stage, Stage::Released { .. }) || known.instance.version != self.old {
+            // One that fell sick before its proxies heard of it again takes nothing: it is gone, too.
+            let out = matches!(
+                stage,
+                Stage::Released { .. } | Stage::Registered | Stage::Ready
+            );
+            if out || known.instance.version != self.old {
                 continue;
             }
             all_gone = false;
             if !stays(&stage) {
                 continue;
             }
+            // A sick one takes nothing, so its going costs nothing.
             let serving = self.count_all(turn, |stage| matches!(stage, Stage::Serving));
-            if stage == Stage::Serving && serving <= self.floor {
+            let without = serving.saturating_sub(u32::from(stage == Stage::Serving));
+            if stage != Stage::Suspended && without < self.floor {
                 turn.wait(
                     self.subject(),
                     Wait::Ready {
@@ -245,128 +268,6 @@ impl Roll {
         all_gone
     }
 
-    // --- hooks
-
-    /// Has the outside start new instances and stop released ones. True when no call is open.
-    fn call_hooks(&self, turn: &mut Turn<'_>, batch: &Batch, goal: u32) -> bool {
-        if self.state.spec.replace.is_none() {
-            return true;
-        }
-        for hook in &self.state.hooks {
-            let (action, instance) = (hook.call.action, hook.call.instance.clone());
-            match &hook.status {
-                HookStatus::Done => {}
-                HookStatus::Called => {
-                    turn.wait(self.subject(), Wait::Hook { action, instance });
-                }
-                HookStatus::Failed(error) => {
-                    let error = error.clone();
-                    turn.wait(
-                        self.subject(),
-                        Wait::HookFailed {
-                            action,
-                            instance,
-                            error,
-                        },
-                    );
-                }
-            }
-        }
-        let mut calls: Vec<HookCall> = self
-            .released(turn)
-            .filter(|(id, _)| self.hook(HookAction::Stop, id).is_none())
-            .map(|(id, version)| self.hook_call(HookAction::Stop, &id, &version))
-            .collect();
-        let to_start = self.missing_starts(turn, batch, goal);
-        calls.extend(to_start.map(|id| self.hook_call(HookAction::Start, id, &self.new)));
-
-        let none_open = self
-            .state
-            .hooks
-            .iter()
-            .all(|hook| hook.status == HookStatus::Done);
-        let done = calls.is_empty() && none_open;
-        for call in calls {
-            super::operate::call_hook(turn, &self.name, call);
-        }
-        done
-    }
-
-    /// The instances that nobody needs any more on account of this rollout: those that it released,
-    /// and on the way back those of the new version that never came to serve.
-    fn released(&self, turn: &Turn<'_>) -> impl Iterator<Item = (InstanceId, VersionName)> {
-        let (name, aborted, old) = (self.name.clone(), self.state.aborted, self.old.clone());
-        snapshot(turn, &self.service)
-            .into_iter()
-            .filter_map(move |(id, version, stage)| {
-                let over = match stage {
-                    Stage::Released {
-                        cause: Cause::Rollout(cause),
-                        ..
-                    } => cause == name,
-                    Stage::Registered | Stage::Ready => aborted && version == old,
-                    _ => false,
-                };
-                over.then_some((id, version))
-            })
-    }
-
-    fn hook(&self, action: HookAction, instance: &InstanceId) -> Option<&HookState> {
-        let key = self.key(action, instance);
-        self.state.hooks.iter().find(|hook| hook.call.key == key)
-    }
-
-    /// The same for the same call after a restart; another one when the rollout runs anew.
-    fn key(&self, action: HookAction, instance: &InstanceId) -> String {
-        let run = self.state.planned.as_millisecond();
-        match action {
-            HookAction::Start => format!("{}-{run}/start/{}/{instance}", self.name, self.new),
-            HookAction::Stop => format!("{}-{run}/stop/{instance}", self.name),
-        }
-    }
-
-    /// Members for which a new instance is to be started now: no more than are missing, and only
-    /// while there is room for one more process.
-    fn missing_starts<'a>(
-        &self,
-        turn: &Turn<'_>,
-        batch: &'a Batch,
-        goal: u32,
-    ) -> impl Iterator<Item = &'a InstanceId> {
-        let is_started = |id: &&InstanceId| self.hook(HookAction::Start, id).is_some();
-        let started = batch.members.iter().filter(is_started).count();
-        let here = self.count_new(turn, |stage| !is_on_its_way_out(stage));
-        let before = goal.saturating_sub(u32::try_from(batch.members.len()).unwrap_or(u32::MAX));
-        let appeared = here.saturating_sub(before);
-        let expected = u32::try_from(started)
-            .unwrap_or(u32::MAX)
-            .saturating_sub(appeared);
-        let missing = goal.saturating_sub(here).saturating_sub(expected);
-
-        let is_stopped = |id: &InstanceId| {
-            let stop = self.hook(HookAction::Stop, id);
-            stop.is_some_and(|hook| hook.status == HookStatus::Done)
-        };
-        let stopped = self.released(turn).filter(|(id, _)| is_stopped(id)).count();
-        let running = snapshot(turn, &self.service).len().saturating_sub(stopped);
-        let running = u32::try_from(running)
-            .unwrap_or(u32::MAX)
-            .saturating_add(expected);
-        let room = self.ceiling.saturating_sub(running);
-        let candidates = batch.members.iter().filter(move |id| !is_started(id));
-        candidates.take(missing.min(room) as usize)
-    }
-
-    fn hook_call(&self, action: HookAction, instance: &InstanceId, of: &VersionName) -> HookCall {
-        HookCall {
-            key: self.key(action, instance),
-            action,
-            service: self.service.clone(),
-            instance: instance.clone(),
-            version: of.clone(),
-        }
-    }
-
     // --- counts
 
     fn wait_for_new(&self, turn: &mut Turn<'_>, goal: u32) {
@@ -376,7 +277,12 @@ impl Roll {
                 continue;
             }
             here += 1;
-            if matches!(stage, Stage::Registered | Stage::Suspended) {
+            if stage == Stage::Ready {
+                unready.push(format!(
+                    "{id}: no more than {} may be listed at once",
+                    self.ceiling
+                ));
+            } else if matches!(stage, Stage::Registered | Stage::Suspended) {
                 let health = turn.facts.health(&self.service, &id);
                 let said = match health {
                     None => "not probed yet",

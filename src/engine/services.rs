@@ -89,7 +89,8 @@ fn roll(
     }
     if rollout.started.is_none() {
         keep_steady(turn, service);
-        if may_step {
+        // Ready instances have only just been told to the proxies: they count once they serve.
+        if may_step && !turn.touched.contains(&service.name) {
             start(turn, service, rollout);
         }
     } else if may_step {
@@ -137,6 +138,15 @@ fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutState) {
             outcome: Outcome::Done,
         });
     }
+    let coming = coming_up(turn, service, &stable);
+    if !coming.is_empty() {
+        let version = stable;
+        let wait = Wait::NotReady {
+            version,
+            instances: coming,
+        };
+        return turn.wait(subject, wait);
+    }
     let serves = |stage: &Stage| matches!(stage, Stage::Serving | Stage::Suspended);
     let desired = state.count(|k| k.instance.version == stable && serves(&k.stage));
     if desired == 0 {
@@ -150,6 +160,25 @@ fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutState) {
     });
     turn.touch(&service);
     turn.record(Record::VersionRouted { service, version });
+}
+
+/// Instances that will serve in a moment. A rollout that began before would take those that serve
+/// already for the whole fleet, and leave the fleet that small.
+fn coming_up(turn: &Turn<'_>, service: &Service, version: &VersionName) -> Vec<String> {
+    let name = &service.name;
+    let known = snapshot(turn, name).into_iter();
+    let registered = known.filter(|(_, of, stage)| of == version && *stage == Stage::Registered);
+    let coming = registered.filter_map(|(id, ..)| {
+        if turn.facts.vanished(name, &id) {
+            return None;
+        }
+        match turn.facts.health(name, &id) {
+            None => Some(format!("{id}: not probed yet")),
+            Some(health) if health.healthy => Some(format!("{id}: not healthy for minReady yet")),
+            Some(_) => None,
+        }
+    });
+    coming.collect()
 }
 
 /// Versions that nothing needs leave the routes, and then, behind the barrier, lose their cluster.

@@ -132,6 +132,17 @@ impl Stage {
         }
     }
 
+    /// The generation that must be in force before the instance goes on.
+    pub const fn awaits(&self) -> Option<Generation> {
+        match self {
+            Self::Joining { generation }
+            | Self::Leaving { generation, .. }
+            | Self::Draining { generation, .. }
+            | Self::Removed { generation, .. } => Some(*generation),
+            _ => None,
+        }
+    }
+
     /// Why the instance goes, if it does.
     pub const fn cause(&self) -> Option<&Cause> {
         match self {

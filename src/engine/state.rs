@@ -251,7 +251,11 @@ impl State {
                     .map_err(|why| illegal(&entry.record, &why))?;
             }
             Record::RolloutPlanned { spec, origin, by } => {
-                let state = RolloutState::new((**spec).clone(), *origin, by.clone(), at);
+                let mut state = RolloutState::new((**spec).clone(), *origin, by.clone(), at);
+                // Asked for anew before it has begun, it is the same rollout still.
+                if let Some(waiting) = self.rollouts.get(&spec.name).filter(|r| !r.over()) {
+                    (state.planned, state.paused) = (waiting.planned, waiting.paused.clone());
+                }
                 self.rollouts.insert(spec.name.clone(), state);
             }
             about_a_rollout => {
@@ -351,6 +355,9 @@ impl State {
 
     /// Notes how many instances take traffic, for the reports of running rollouts.
     fn measure(&mut self, service: &ServiceName) {
+        if self.running_on(service).next().is_none() {
+            return;
+        }
         let taking = self
             .services
             .get(service)

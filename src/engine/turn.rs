@@ -75,7 +75,9 @@ impl<'a> Turn<'a> {
             .get(service)
             .and_then(|s| s.instances.get(instance));
         let told_before = from.map(|known| told(&known.stage));
-        if told_before != Some(told(&to)) {
+        // A stage that names a generation waits for it, so there must be one, even if it says
+        // nothing new: an instance that joins, or is suspended, may be taken out as it is.
+        if told_before != Some(told(&to)) || to.awaits() == Some(self.next_generation()) {
             self.touch(service);
         }
         if !matches!(to, Stage::Draining { .. }) {

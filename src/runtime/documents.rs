@@ -83,8 +83,14 @@ impl Keeper {
             }
         };
         match loaded {
+            // An unmounted directory or a wrong path looks just like this.
+            Ok(loaded) if loaded.index.is_empty() && self.in_force != Documents::default() => {
+                self.refuse(vec![format!("{by}: there is no document left")]);
+            }
             Ok(loaded) => {
-                let _ = self.put_in_force(loaded, Actor(by)).await;
+                if let Err(error) = self.put_in_force(loaded, Actor(by)).await {
+                    tracing::error!(%error, "Documents could not be put in force");
+                }
             }
             Err(refusal) => self.refuse(lines(&refusal)),
         }

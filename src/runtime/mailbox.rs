@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
-use crate::domain::Plan;
+use crate::domain::{Plan, Span};
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
 use crate::process::clock;
 use crate::snapshot::{Snapshot, compile};
@@ -50,6 +50,7 @@ pub(super) struct Mailbox {
     pub(super) views: watch::Sender<Arc<View>>,
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
+    pub(super) on_append: super::plane::OnAppend,
     pub(super) stop: CancellationToken,
 }
 
@@ -146,11 +147,12 @@ impl Mailbox {
         }
         let encoded: Result<Vec<_>, _> = records.iter().map(journal::encode).collect();
         let encoded = encoded.map_err(|error| error.to_string())?;
-        let store = Arc::clone(&self.store);
+        let (store, begun) = (Arc::clone(&self.store), clock::now());
         let appended = tokio::task::spawn_blocking(move || store.append(&encoded)).await;
         let last = appended
             .map_err(|e| e.to_string())?
             .map_err(|e| e.to_string())?;
+        (self.on_append)(Span::between(begun, clock::now()).duration());
         let first = self.last_seq + 1;
         self.last_seq = last;
         let numbered = (first..).zip(records);

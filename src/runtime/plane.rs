@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -50,7 +51,12 @@ pub struct PlaneOptions {
     pub documents: Option<PathBuf>,
     /// Where documents that come through the API are kept.
     pub kept_documents: Option<PathBuf>,
+    /// Told how long each write to the journal took.
+    pub on_append: OnAppend,
 }
+
+/// Somebody who wants to know how long writes to the journal take.
+pub type OnAppend = Arc<dyn Fn(Duration) + Send + Sync>;
 
 impl Plane {
     /// Replays the journal and starts; proxies may be answered as soon as there is a snapshot.
@@ -88,6 +94,7 @@ impl Plane {
             views: view_sender,
             entries: entry_sender.clone(),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
+            on_append: options.on_append,
             stop: tasks.stopping(),
         };
         tasks.spawn_essential("engine", mailbox.run(first));
@@ -124,6 +131,11 @@ impl Plane {
     /// What proxies are to be told; `None` until the state is whole.
     pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
         self.snapshots.clone()
+    }
+
+    /// So many leases of instances are alive.
+    pub fn leases(&self) -> usize {
+        self.discovery.leases()
     }
 
     async fn change(

@@ -6,15 +6,17 @@ use super::{ResourceKind, ResourceSet};
 use crate::domain::{Generation, ProxyIdentity, ProxySelector};
 
 /// One published generation, for everybody. Immutable; readers share it and never lock.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Its number.
     pub generation: Generation,
+    /// How often an operator asked to try again what proxies refused of it.
+    pub attempt: u64,
     audiences: Vec<Audience>,
 }
 
 /// The proxies that one gateway selects, and what they may see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Audience {
     /// Who.
     pub selector: ProxySelector,
@@ -27,7 +29,17 @@ impl Snapshot {
     pub fn new(generation: Generation, audiences: Vec<Audience>) -> Self {
         Self {
             generation,
+            attempt: 0,
             audiences,
+        }
+    }
+
+    /// The same, to be tried once more on proxies that refused some of it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            attempt: self.attempt + 1,
+            ..self.clone()
         }
     }
 

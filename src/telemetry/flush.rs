@@ -3,7 +3,8 @@
 //! In go readings, out come load reports. Requests in progress are `rq_active + rq_pending_active` of
 //! one moment; when a flush comes in several requests, the two may come apart, and one of them alone
 //! could be a zero that proves nothing. A half waits for its other half of the same flush and is
-//! forgotten when the proxy begins another.
+//! forgotten when the proxy begins another. Whether the proxy holds the instance for healthy is said
+//! along if it came by then.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,7 @@ struct Flush {
 struct Halves {
     active: Option<u64>,
     pending: Option<u64>,
+    healthy: Option<bool>,
 }
 
 impl Flushes {
@@ -50,6 +52,7 @@ impl Flushes {
             match point.gauge {
                 Gauge::Active => half.active = Some(point.value),
                 Gauge::Pending => half.pending = Some(point.value),
+                Gauge::Healthy => half.healthy = Some(point.value > 0),
             }
         }
         let instances = take_whole(&mut halves);
@@ -74,6 +77,7 @@ fn take_whole(halves: &mut BTreeMap<EndpointKey, Halves>) -> Vec<InstanceLoad> {
         let Halves {
             active: Some(active),
             pending: Some(pending),
+            healthy,
         } = *half
         else {
             return true;
@@ -83,12 +87,14 @@ fn take_whole(halves: &mut BTreeMap<EndpointKey, Halves>) -> Vec<InstanceLoad> {
         match instances.last_mut() {
             Some(last) if is_same(last, endpoint) => {
                 last.in_progress = last.in_progress.saturating_add(in_progress);
+                last.healthy = last.healthy.zip(healthy).map(|(one, other)| one && other);
             }
             _ => instances.push(InstanceLoad {
                 service: endpoint.service.clone(),
                 version: endpoint.version.clone(),
                 instance: endpoint.instance.clone(),
                 in_progress,
+                healthy,
             }),
         }
         false
@@ -106,7 +112,7 @@ mod tests {
     use super::*;
     use crate::telemetry::parse::Point;
 
-    /// One reading: `proxy`, time, and `instance[@address] a|p value` for each point.
+    /// One reading: `proxy`, time, and `instance[@address] a|p|h value` for each point.
     fn reading(proxy: &str, read_at_ns: u64, points: &[(&str, char, u64)]) -> Reading {
         let point = |(host, gauge, value): &(&str, char, u64)| {
             let (instance, address) = host.split_once('@').unwrap_or((host, ""));
@@ -116,10 +122,10 @@ mod tests {
                 instance: instance.parse().unwrap(),
                 address: address.to_owned(),
             };
-            let gauge = if *gauge == 'a' {
-                Gauge::Active
-            } else {
-                Gauge::Pending
+            let gauge = match gauge {
+                'a' => Gauge::Active,
+                'p' => Gauge::Pending,
+                _ => Gauge::Healthy,
             };
             Point {
                 endpoint,
@@ -139,7 +145,14 @@ mod tests {
         report.map_or("nothing".to_owned(), |(proxy, report)| {
             let loads = report.instances.iter();
             let loads: Vec<_> = loads
-                .map(|load| format!("{}={}", load.instance, load.in_progress))
+                .map(|load| {
+                    let healthy = match load.healthy {
+                        Some(true) => "+",
+                        Some(false) => "-",
+                        None => "",
+                    };
+                    format!("{}={}{healthy}", load.instance, load.in_progress)
+                })
                 .collect();
             format!("{proxy}@{} {}", report.read_at_ns, loads.join(" "))
         })
@@ -165,6 +178,14 @@ mod tests {
             // A clock that was set back is no reason to wait for it to catch up.
             (reading("e", 3, &[("j", 'a', 5), ("j", 'p', 1)]), "e@3 j=6"),
             (reading("f", 6, &[("i", 'p', 1)]), "f@6 i=10"),
+            (
+                reading("g", 1, &[("i", 'h', 1), ("i", 'p', 0), ("i", 'a', 0)]),
+                "g@1 i=0+",
+            ),
+            (
+                reading("g", 2, &[("i", 'a', 0), ("i", 'h', 0), ("i", 'p', 0)]),
+                "g@2 i=0-",
+            ),
         ] {
             assert_eq!(show(flushes.join(reading)), want);
         }

@@ -2,8 +2,8 @@
 //!
 //! Seen on Envoy 1.40.0 with `track_cluster_stats: {per_endpoint_stats: true}`, a flush each 0.5 s:
 //!
-//! - The gauges are `cluster.endpoint.rq_active` and `cluster.endpoint.rq_pending_active`, as integers,
-//!   zeros included, with the attributes `envoy.cluster_name`, `envoy.endpoint_address` and
+//! - The gauges are `cluster.endpoint.rq_active`, `cluster.endpoint.rq_pending_active` and
+//!   `cluster.endpoint.healthy`, as integers, zeros included, with the attributes `envoy.cluster_name`, `envoy.endpoint_address` and
 //!   `envoy.endpoint_hostname` and no others. The sink's `prefix: x` makes them `x.cluster.endpoint.…`;
 //!   a name given by `custom_metric_conversions` gets no prefix. Names without a conversion come as one
 //!   metric per data point (20,000 metrics for 2,000 endpoints), converted ones as one metric with all
@@ -27,12 +27,13 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use crate::domain::{InstanceId, ProxyId, ServiceName, VersionName};
 
-/// Most gauges in one request: two for each of 20,000 endpoints.
-pub(crate) const POINTS_MAX: usize = 40_000;
+/// Most gauges in one request: three for each of 20,000 endpoints.
+pub(crate) const POINTS_MAX: usize = 60_000;
 
-const GAUGES: [(&str, Gauge); 2] = [
+const GAUGES: [(&str, Gauge); 3] = [
     ("cluster.endpoint.rq_active", Gauge::Active),
     ("cluster.endpoint.rq_pending_active", Gauge::Pending),
+    ("cluster.endpoint.healthy", Gauge::Healthy),
 ];
 const CLUSTER_NAME: &str = "envoy.cluster_name";
 const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
@@ -64,13 +65,15 @@ pub(crate) struct EndpointKey {
     pub(crate) address: String,
 }
 
-/// Which of the two numbers whose sum is "requests in progress".
+/// What a number says of an endpoint. The first two add up to "requests in progress".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gauge {
     /// Sent to the endpoint, not answered yet.
     Active,
     /// Waiting for a connection to it.
     Pending,
+    /// 1 while the proxy sends it new requests.
+    Healthy,
 }
 
 /// Why a request is refused as a whole.

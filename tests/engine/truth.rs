@@ -1,0 +1,251 @@
+//! What really holds, against what the engine says: the numbers are the invariants of the design.
+//!
+//! Every check panics with the number and the cause; the story that led there is in the hands of
+//! whoever runs the world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidegate::domain::{
+    EndpointState, InstanceId, Plan, ProxyId, ServicePlan, Span, ThenDo, Time, Weight,
+};
+use tidegate::engine::{
+    Entry, HookAction, HookCall, Proof, Record, RolloutState, ServiceState, Stage, State,
+    check_plan,
+};
+use tidegate::snapshot::compile;
+
+use crate::fleet::Proxy;
+
+/// On the very first start an answer may come without every service being ready after this long.
+const FIRST_ANSWER_AFTER: Span = Span::secs(10);
+
+pub(crate) type Proxies = BTreeMap<ProxyId, Proxy>;
+
+/// What has been said so far.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) journal: Vec<Entry>,
+    /// The journal, read back from its JSON.
+    replayed: State,
+    pub(crate) published: Option<Arc<Plan>>,
+    /// Processes that have once been seen healthy.
+    pub(crate) once_healthy: BTreeSet<(InstanceId, SocketAddr)>,
+    /// Nothing fails here, so budgets hold at each moment.
+    pub(crate) calm: bool,
+    pub(crate) started: Time,
+}
+
+impl Truth {
+    pub(crate) fn new(calm: bool, started: Time) -> Self {
+        Self {
+            journal: Vec::new(),
+            replayed: State::default(),
+            published: None,
+            once_healthy: BTreeSet::new(),
+            calm,
+            started,
+        }
+    }
+
+    /// Invariants 3 and 7, of one record.
+    pub(crate) fn hear(&mut self, entry: &Entry, proxies: &Proxies) {
+        let json = serde_json::to_string(entry).expect("an entry is JSON");
+        let read: Entry = serde_json::from_str(&json).expect("JSON is an entry");
+        assert_eq!(read, *entry, "7: an entry is read back as it was written");
+        if let Err(illegal) = self.replayed.apply(&read) {
+            panic!("7: {illegal}");
+        }
+        if let Record::InstanceMoved {
+            instance,
+            to: Stage::Drained { proof, .. } | Stage::Released { proof, .. },
+            ..
+        } = &entry.record
+        {
+            idle(instance, proof, proxies, &self.replayed);
+        }
+        self.journal.push(entry.clone());
+    }
+
+    /// Invariants 2, 4, 6, 8 and 11, of one plan.
+    pub(crate) fn see(&mut self, plan: &Arc<Plan>, state: &State, proxies: &Proxies, now: Time) {
+        check_plan(plan).unwrap_or_else(|violation| panic!("{violation}"));
+        compile(plan).unwrap_or_else(|error| panic!("{error}: {plan:?}"));
+        let before = self.published.replace(Arc::clone(plan));
+        let grows = before
+            .as_ref()
+            .is_none_or(|b| b.generation < plan.generation);
+        assert!(grows, "8: generation {} comes again", plan.generation);
+        if before.is_none() {
+            let every = state.documents.services.keys();
+            let all_stable = every.into_iter().all(|name| {
+                let known = state.services.get(name);
+                known.is_some_and(|known| known.stable.is_some())
+            });
+            let late = Span::between(self.started, now) >= FIRST_ANSWER_AFTER;
+            assert!(all_stable || late, "11: published before anything is known");
+        }
+        for service in &plan.services {
+            self.only_once_healthy(service);
+            if let Some(known) = state.services.get(&service.name) {
+                true_to_capacity(service, known);
+            }
+        }
+        for service in before.iter().flat_map(|before| &before.services) {
+            still_there(service, plan, state, proxies, now);
+        }
+    }
+
+    fn only_once_healthy(&self, service: &ServicePlan) {
+        let endpoints = service.versions.iter().flat_map(|v| &v.endpoints);
+        for endpoint in endpoints.filter(|e| e.state == EndpointState::Healthy) {
+            let key = (endpoint.id.clone(), endpoint.address);
+            assert!(
+                self.once_healthy.contains(&key),
+                "2: {} never was ready",
+                endpoint.id
+            );
+        }
+    }
+
+    /// Invariants 1 and 7, at the end of a turn.
+    pub(crate) fn settle(&self, state: &State) {
+        assert_eq!(self.replayed, *state, "7: the journal adds up to the state");
+        if !self.calm {
+            return;
+        }
+        for rollout in state.rollouts.values().filter(|rollout| rollout.runs()) {
+            self.within_budget(rollout, state);
+        }
+    }
+
+    fn within_budget(&self, rollout: &RolloutState, state: &State) {
+        let (service, rolling) = (&rollout.spec.service, rollout.spec.rolling);
+        let desired = rollout.started.as_ref().map_or(0, |s| s.desired);
+        let surge = rolling.max_surge.up_to(desired);
+        let unavailable = rolling.max_unavailable.within(desired);
+        let floor = desired - unavailable.max(u32::from(surge == 0)).min(desired);
+        let serving = state.services[service].count(|known| known.stage == Stage::Serving);
+        assert!(serving >= floor, "1: {serving} serve, {floor} must");
+        let planned = self.published.as_ref().and_then(|p| p.service(service));
+        let told: usize = planned.map_or(0, |planned| {
+            planned.versions.iter().map(|v| v.endpoints.len()).sum()
+        });
+        let ceiling = (desired + surge) as usize;
+        assert!(told <= ceiling, "1: {told} are told, {ceiling} may be");
+    }
+
+    /// The journal as it is read back from the disk.
+    pub(crate) fn replay(&self) -> State {
+        let mut state = State::default();
+        for entry in &self.journal {
+            let json = serde_json::to_vec(entry).expect("an entry is JSON");
+            let entry = serde_json::from_slice(&json).expect("JSON is an entry");
+            state
+                .apply(&entry)
+                .unwrap_or_else(|illegal| panic!("{illegal}"));
+        }
+        state
+    }
+}
+
+/// A stop hook may be called for what was released, or for what no proxy was told of.
+pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
+    if call.action != HookAction::Stop {
+        return;
+    }
+    let service = state.services.get(&call.service);
+    let known = service.and_then(|service| service.instances.get(&call.instance));
+    // A call that is made again may find another process there; its version tells them apart.
+    let Some(known) = known.filter(|known| known.instance.version == call.version) else {
+        return;
+    };
+    if let Stage::Released { proof, .. } = &known.stage {
+        return idle(&call.instance, proof, proxies, state);
+    }
+    assert_eq!(
+        known.stage.endpoint(),
+        None,
+        "3: {} is stopped",
+        call.instance
+    );
+}
+
+/// Invariant 3: nobody known has a request in progress on it, or can start one.
+fn idle(instance: &InstanceId, proof: &Proof, proxies: &Proxies, state: &State) {
+    if !proof.is_full() {
+        return;
+    }
+    for (id, proxy) in proxies
+        .iter()
+        .filter(|(id, _)| state.proxies.contains_key(*id))
+    {
+        let requests = proxy.in_progress(instance);
+        assert_eq!(
+            requests, 0,
+            "3: {id} has requests in progress on {instance}"
+        );
+        let may_start = proxy.may_start_on(instance);
+        assert!(!may_start, "3: {id} may start requests on {instance}");
+    }
+}
+
+/// Invariant 4: a whole, and no version above its share of what serves.
+fn true_to_capacity(planned: &ServicePlan, known: &ServiceState) {
+    let total: u32 = planned.routed().map(|v| u32::from(v.weight.get())).sum();
+    let routed = planned.routed().next().is_some();
+    let whole = u32::from(Weight::ALL.get());
+    assert!(!routed || total == whole, "4: the weights sum to {total}");
+    let carries = |name: &tidegate::domain::VersionName, wanted: &dyn Fn(&Stage) -> bool| -> u64 {
+        let version = planned.versions.iter().find(|v| v.name == *name);
+        let endpoints = version.into_iter().flat_map(|v| &v.endpoints);
+        endpoints
+            .filter(|e| wanted(&known.instances[&e.id].stage))
+            .map(|e| u64::from(e.capacity))
+            .sum()
+    };
+    let share = |wanted: &dyn Fn(&Stage) -> bool| -> Vec<(u64, u64)> {
+        let of: Vec<u64> = planned.routed().map(|v| carries(&v.name, wanted)).collect();
+        let all: u64 = of.iter().sum();
+        of.into_iter().map(|one| (one, all)).collect()
+    };
+    let mut shares = share(&|stage| *stage == Stage::Serving);
+    if shares.iter().all(|(_, all)| *all == 0) {
+        shares = share(&|stage| stage.endpoint() == Some(EndpointState::Healthy));
+    }
+    for (version, (one, all)) in planned.routed().zip(shares) {
+        let weight = u64::from(version.weight.get());
+        let most = (one * u64::from(whole)).div_ceil(all.max(1));
+        let name = &version.name;
+        assert!(
+            weight <= most,
+            "4: {name} has {weight}, its share is {most}"
+        );
+    }
+}
+
+/// Invariant 6: what is gone from the plan is routed to by nobody whose word counts.
+fn still_there(before: &ServicePlan, plan: &Plan, state: &State, proxies: &Proxies, now: Time) {
+    let Some(policy) = state.service(&before.name).map(|s| s.drain.lost_proxies) else {
+        return;
+    };
+    let planned = plan.service(&before.name);
+    let stays = |name| planned.is_some_and(|p| p.versions.iter().any(|v| v.name == name));
+    for version in before.versions.iter().filter(|v| !stays(v.name.clone())) {
+        for (id, proxy) in proxies
+            .iter()
+            .filter(|(id, _)| state.proxies.contains_key(*id))
+        {
+            let ignored = !proxy.connected
+                && policy.then == ThenDo::Ignore
+                && Span::between(proxy.since, now) >= policy.wait;
+            let routes = proxy.routes_to(before.name.as_str(), version.name.as_str());
+            assert!(
+                ignored || !routes,
+                "6: {id} still routes to {}",
+                version.name
+            );
+        }
+    }
+}
