@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_frame_says_it_all_without_colour() {
         let view: View = serde_json::from_str(
-            r#"{"services":[{"name":"web","versions":[{"name":"v1","weight":9000},{"name":"v2","weight":1000}],
+            r#"{"services":[{"name":"web","versions":[{"name":"v1","weight":90.0},{"name":"v2","weight":10.0}],
                 "instances":[{"id":"v1-0","version":"v1","stage":"draining","healthy":true},
                              {"id":"v1-1","version":"v1","stage":"serving","healthy":true},
                              {"id":"v2-0","version":"v2","stage":"serving","healthy":false}]}],

@@ -190,8 +190,8 @@ mod tests {
     fn facts() -> Facts {
         let rollout: Rollout = serde_json::from_str(
             r#"{"name":"web-v2","phase":"Done","report":{"min_ready":10,"ack_ms":[9.04,1,3.5],
-                "drained":[{"instance":"v1-0","took_ms":2104,"proven":true,"why":null},
-                           {"instance":"v1-1","took_ms":30000,"proven":false,"why":"edge-2 is gone"}]}}"#,
+                "drained":[{"instance":"v1-0","took_ms":2104,"proven":true,"missing":[]},
+                           {"instance":"v1-1","took_ms":30000,"proven":false,"missing":["edge-2 is gone"]}]}}"#,
         )
         .unwrap();
         Facts {

@@ -53,10 +53,12 @@ fn drain_and_undrain() {
         "drain a1 --wait",
         "drain a1 --wait",
         "drain a1",
-        "undrain a2",
+        "undrain a1",
         "drain a9 --wait",
         "drain a2 --service shop",
     ]);
+    server.until("it serves again", |state| in_stage(state, "serving") == 3);
+    seen += &server.session(&["undrain a1"]);
     seen += &server.run("drain a2 --wait --output json").to_string();
     transcript(
         "drain_and_undrain",
