@@ -38,6 +38,7 @@ pub use drain::DrainAnswer;
 pub use error::ErrorBody;
 pub use history::HistoryPage;
 pub use instances::{Lease, LocatedInstance};
+pub(crate) use rollouts::foremost;
 pub use rollouts::{Reason, Why};
 
 use std::sync::Arc;

@@ -39,7 +39,7 @@ use client::Client;
 use failure::Failure;
 use output::{Format, Output};
 
-/// Shown below every `--help`.
+/// Shown below `tidegate --help`.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for `drain --wait`: safe to stop, and the output says if that is unproven
@@ -58,8 +58,9 @@ pub struct Cli {
     command: Command,
 }
 
-/// What every command takes.
+/// What every command takes; shown below its own options.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The control plane's API
     #[arg(
@@ -70,12 +71,13 @@ struct Global {
         value_name = "URL"
     )]
     server: String,
-    /// For people, or for programs
+    /// For people (`text`), or for programs (`json`)
     #[arg(
         long,
         global = true,
         value_enum,
         default_value_t,
+        hide_possible_values = true,
         value_name = "FORMAT"
     )]
     output: Format,
@@ -100,12 +102,13 @@ struct Global {
         value_name = "FILTER"
     )]
     log: String,
-    /// How log lines are written
+    /// How log lines are written: `text`, or `json` with an object a line
     #[arg(
         long,
         global = true,
         value_enum,
         default_value_t,
+        hide_possible_values = true,
         value_name = "FORMAT"
     )]
     log_format: LogFormat,

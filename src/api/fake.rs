@@ -90,7 +90,7 @@ impl Control for FakeControl {
         if let Verb::Rollout { name, verb } = &command.verb {
             if name.as_str() != "cart-42" {
                 return Err(ControlError::Refused(Refusal::NotFound {
-                    what: format!("there is no rollout {name}"),
+                    what: format!("there is no rollout `{name}`"),
                     hint: "look".into(),
                 }));
             }

@@ -28,7 +28,7 @@ pub struct Why {
     pub phase: Phase,
     /// The answer in a sentence.
     pub message: String,
-    /// Everything that it waits for.
+    /// Everything that it waits for; what somebody can do something about comes first.
     pub blockers: Vec<BlockerView>,
     /// Things to know that do not stop it.
     pub notes: Vec<String>,
@@ -37,7 +37,9 @@ pub struct Why {
 impl Why {
     fn of(rollout: &RolloutView) -> Self {
         let name = &rollout.name;
-        let message = match (rollout.blockers.as_slice(), rollout.ended) {
+        let mut blockers = rollout.blockers.clone();
+        blockers.sort_by_key(|blocker| blocker.hint.is_none());
+        let message = match (blockers.as_slice(), rollout.ended) {
             (_, Some(ended)) => format!("{name} is {} since {ended:.0}", rollout.phase),
             ([], None) => format!("{name} is {} and waits for nothing", rollout.phase),
             ([first, ..], None) => format!("{name} is {}: {}", rollout.phase, first.text),
@@ -46,10 +48,16 @@ impl Why {
             rollout: name.clone(),
             phase: rollout.phase,
             message,
-            blockers: rollout.blockers.clone(),
+            blockers,
             notes: rollout.notes.clone(),
         }
     }
+}
+
+/// The blocker to show where there is room for one: that which somebody can do something about.
+pub(crate) fn foremost(blockers: &[BlockerView]) -> Option<&BlockerView> {
+    let hinted = blockers.iter().find(|blocker| blocker.hint.is_some());
+    hinted.or(blockers.first())
 }
 
 pub(super) async fn list(State(shared): State<Shared>) -> Json<Vec<RolloutView>> {
@@ -88,7 +96,7 @@ fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
     let found = view.rollouts.iter().find(|r| r.name.as_str() == name);
     found.ok_or_else(|| {
         ApiError::not_found(
-            format!("there is no rollout {name}"),
+            format!("there is no rollout `{name}`"),
             "`tidegate rollout status` lists them",
         )
     })

@@ -33,7 +33,7 @@ pub(super) async fn service(
     let found = view.services.iter().find(|s| s.name.as_str() == name);
     found.cloned().map(Json).ok_or_else(|| {
         ApiError::not_found(
-            format!("there is no service {name}"),
+            format!("there is no service `{name}`"),
             "`tidegate get services` lists them",
         )
     })

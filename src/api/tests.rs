@@ -111,14 +111,14 @@ async fn failures_have_a_status_a_cause_and_a_hint() {
             "/v1/services/none",
             "",
             404,
-            "there is no service none",
+            "there is no service `none`",
         ),
         (
             "GET",
             "/v1/rollouts/none",
             "",
             404,
-            "there is no rollout none",
+            "there is no rollout `none`",
         ),
         (
             "POST",
@@ -132,7 +132,7 @@ async fn failures_have_a_status_a_cause_and_a_hint() {
             "/v1/rollouts/none/pause",
             "",
             404,
-            "there is no rollout none",
+            "there is no rollout `none`",
         ),
         (
             "POST",

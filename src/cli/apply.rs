@@ -15,11 +15,18 @@ const STDIN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Add documents, or replace those of the same kind and name; all of them or none
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Apply {
     /// A file of documents; `-` for stdin; may be given more than once
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     file: Vec<PathBuf>,
 }
+
+/// Shown below its `--help`.
+const EXAMPLE: &str = "\
+Examples:
+  tidegate apply -f gateway.yaml -f service.yaml
+  make-documents | tidegate apply -f -";
 
 impl Apply {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {

@@ -7,18 +7,19 @@ use crate::snapshot::{BootstrapOptions, Shape, Variant, bootstrap};
 
 /// Print an Envoy bootstrap for a proxy of a gateway
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Bootstrap {
     /// The proxy's id; each proxy has its own
-    #[arg(long, default_value = "proxy-1")]
+    #[arg(long, default_value = "proxy-1", value_name = "ID")]
     node_id: String,
     /// What gateways select by `proxies: {cluster: …}`
-    #[arg(long)]
+    #[arg(long, value_name = "CLUSTER")]
     node_cluster: String,
     /// The proxy's region
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     region: String,
     /// The proxy's zone
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     zone: String,
     /// Where the control plane listens for proxies
     #[arg(long, default_value = "127.0.0.1:18000", value_name = "HOST:PORT", value_parser = host_and_port)]
@@ -27,7 +28,7 @@ pub(super) struct Bootstrap {
     #[arg(long, default_value = "127.0.0.1:9901", value_name = "HOST:PORT", value_parser = host_and_port)]
     admin: (String, u16),
     /// How often the proxy reports; a proof of drain takes about three times this
-    #[arg(long, default_value = "500ms")]
+    #[arg(long, default_value = "500ms", value_name = "DURATION")]
     flush_interval: Span,
     /// State of the world in place of delta
     #[arg(long)]
@@ -36,6 +37,11 @@ pub(super) struct Bootstrap {
     #[arg(long)]
     own_listeners: bool,
 }
+
+/// Shown below its `--help`.
+const EXAMPLE: &str = "\
+Example:
+  tidegate bootstrap --node-cluster web --node-id web-1 > envoy.yaml && envoy -c envoy.yaml";
 
 impl Bootstrap {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {

@@ -8,11 +8,11 @@ use super::failure::Failure;
 use super::get::DocumentKind;
 use crate::runtime::Applied;
 
-/// Remove a document that was applied; what runs because of it is not torn down by that
+/// Remove a document that was applied; a rollout that runs because of it holds
 #[derive(Debug, clap::Args)]
 pub(super) struct Delete {
-    /// Its kind
-    #[arg(value_enum)]
+    /// Its kind: gate, gateway, rollout or service
+    #[arg(value_enum, hide_possible_values = true)]
     kind: DocumentKind,
     /// Its name
     name: String,

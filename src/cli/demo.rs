@@ -13,16 +13,16 @@ use crate::snapshot::{BootstrapOptions, bootstrap};
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
     /// What happens meanwhile
-    #[arg(long, value_enum, default_value_t = Scenario::Rolling)]
+    #[arg(long, value_enum, default_value_t = Scenario::Rolling, value_name = "SCENARIO")]
     scenario: Scenario,
     /// So many Envoys
-    #[arg(long, default_value_t = DemoOptions::PROXIES)]
+    #[arg(long, default_value_t = DemoOptions::PROXIES, value_name = "NUMBER")]
     proxies: usize,
     /// So many instances
-    #[arg(long, default_value_t = DemoOptions::INSTANCES)]
+    #[arg(long, default_value_t = DemoOptions::INSTANCES, value_name = "NUMBER")]
     instances: usize,
     /// So many requests a second
-    #[arg(long, default_value_t = DemoOptions::RPS)]
+    #[arg(long, default_value_t = DemoOptions::RPS, value_name = "NUMBER")]
     rps: u32,
     /// The Envoy to start [default: target/tools/bin/envoy, then PATH]
     #[arg(long, env = "TIDEGATE_ENVOY", value_name = "FILE")]
@@ -31,7 +31,7 @@ pub(super) struct Demo {
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Draw the random moments from this number
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
 

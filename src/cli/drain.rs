@@ -20,6 +20,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Take an instance out; with --wait, return when it is safe to stop
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Drain {
     /// The instance
     instance: InstanceId,
@@ -49,6 +50,15 @@ pub(super) struct Undrain {
     #[arg(long)]
     reason: Option<String>,
 }
+
+/// Shown below its `--help`.
+const EXAMPLE: &str = "\
+Example:
+  tidegate drain cart-7 --wait --timeout 10m && systemctl stop cart@7
+
+Exit codes with --wait:
+  0  safe to stop; the output says if that is unproven
+  1  not released in time";
 
 impl Drain {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {

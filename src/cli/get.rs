@@ -9,8 +9,8 @@ use crate::runtime::DocumentsView;
 /// The documents in force, and where they stand
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
-    /// Only those of this kind
-    #[arg(value_enum)]
+    /// Only those of this kind: gate, gateway, rollout or service
+    #[arg(value_enum, hide_possible_values = true)]
     kind: Option<DocumentKind>,
     /// Only this one, as it was written
     name: Option<String>,
@@ -55,8 +55,11 @@ impl Get {
         let output = &context.output;
         if let Some(name) = &self.name {
             if all.documents.is_empty() {
+                let kind = self
+                    .kind
+                    .map_or_else(|| "document".to_owned(), |kind| kind.kind().to_string());
                 return Err(Failure::News {
-                    what: format!("there is no document {name}"),
+                    what: format!("there is no {kind} `{name}`"),
                     hint: "`tidegate get` lists them".to_owned(),
                 });
             }

@@ -66,6 +66,11 @@ impl Output {
         }
     }
 
+    /// Lines of the terminal.
+    pub(super) fn height() -> usize {
+        terminal_size::terminal_size().map_or(HEIGHT_DEFAULT, |(_, height)| usize::from(height.0))
+    }
+
     /// Can what was printed be overwritten?
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal
@@ -140,13 +145,15 @@ impl Output {
 /// For terminals that do not know their width, such as those of some CI systems.
 const WIDTH_DEFAULT: usize = 80;
 
+/// The same for the height.
+const HEIGHT_DEFAULT: usize = 24;
+
 /// No picture is worth anything below this.
 const WIDTH_MIN: usize = 30;
 
 fn terminal_width() -> usize {
-    let width = comfy_table::Table::new().width().map(usize::from);
-    match width {
-        None | Some(0) => WIDTH_DEFAULT,
-        Some(width) => width.max(WIDTH_MIN),
+    match terminal_size::terminal_size() {
+        None | Some((terminal_size::Width(0), _)) => WIDTH_DEFAULT,
+        Some((width, _)) => usize::from(width.0).max(WIDTH_MIN),
     }
 }

@@ -22,6 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Announce an instance and keep its lease until this command is stopped
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Register {
     /// What it is an instance of
     #[arg(long)]
@@ -36,10 +37,10 @@ pub(super) struct Register {
     #[arg(long)]
     id: Option<InstanceId>,
     /// Its region
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     region: String,
     /// Its zone
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     zone: String,
     /// What it carries, such as `60rps`, where that differs from its service's
     #[arg(long, value_name = "RATE")]
@@ -54,6 +55,11 @@ pub(super) struct Register {
     #[arg(long)]
     once: bool,
 }
+
+/// Shown below its `--help`.
+const EXAMPLE: &str = "\
+Example:
+  tidegate register --service cart --version v42 --address 10.0.0.7:8080 --zone a";
 
 impl Register {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {

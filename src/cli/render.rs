@@ -12,7 +12,7 @@ mod wrap;
 
 pub(crate) use rollout::{rollout, rollout_line};
 
-use crate::api::{LocatedInstance, Why};
+use crate::api::{LocatedInstance, Why, foremost};
 use crate::domain::{Kind, Span, Time};
 use crate::engine::{ProxyView, RolloutView, ServiceView, View};
 use crate::runtime::{DocumentView, Numbered};
@@ -46,7 +46,7 @@ pub(crate) fn rollouts(all: &[RolloutView], now: Time, look: Look) -> String {
             rollout.phase.to_string(),
             format!("{}/{}", rollout.done, rollout.total),
             elapsed(rollout, now).to_string(),
-            or_nothing(rollout.blockers.first().map(|b| &b.text)),
+            or_nothing(foremost(&rollout.blockers).map(|b| &b.text)),
         ]);
     }
     table.print(look)

@@ -30,7 +30,7 @@ enum Command {
     Retry(Verb),
     /// Do not wait for what it waits for now
     Skip(Verb),
-    /// Write a Rollout document with every default, and apply it
+    /// Begin one: applies a Rollout document with every default
     Start(Start),
     /// Where rollouts stand
     Status(Status),
@@ -50,6 +50,7 @@ struct Verb {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = START_EXAMPLE)]
 struct Start {
     /// What is rolled
     service: ServiceName,
@@ -66,6 +67,11 @@ struct Status {
     /// Only this one, in detail
     name: Option<RolloutName>,
 }
+
+/// Shown below the `--help` of `start`.
+const START_EXAMPLE: &str = "\
+Example:
+  tidegate rollout start cart --to v42 && tidegate rollout watch cart-v42";
 
 impl Rollout {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
@@ -99,7 +105,10 @@ impl Start {
         );
         if let Some(ended) = ended(&client, &name).await? {
             return Err(Failure::News {
-                what: format!("rollout {name} exists and is {}", ended.phase),
+                what: format!(
+                    "there is a rollout `{name}` already, and it is {}",
+                    ended.phase
+                ),
                 hint: "give the new one another --name".to_owned(),
             });
         }

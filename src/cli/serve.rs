@@ -32,12 +32,23 @@ use crate::{api, demo};
 
 /// Run the control plane
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Serve {
     /// Where proxies connect: aggregated discovery and their metrics
-    #[arg(long, env = "TIDEGATE_LISTEN_XDS", default_value = "127.0.0.1:18000")]
+    #[arg(
+        long,
+        env = "TIDEGATE_LISTEN_XDS",
+        default_value = "127.0.0.1:18000",
+        value_name = "IP:PORT"
+    )]
     listen_xds: SocketAddr,
     /// Where the REST API, health and metrics are served
-    #[arg(long, env = "TIDEGATE_LISTEN_API", default_value = "127.0.0.1:18080")]
+    #[arg(
+        long,
+        env = "TIDEGATE_LISTEN_API",
+        default_value = "127.0.0.1:18080",
+        value_name = "IP:PORT"
+    )]
     listen_api: SocketAddr,
     /// Where the journal is kept
     #[arg(
@@ -57,6 +68,11 @@ pub(super) struct Serve {
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
 }
+
+/// Shown below its `--help`.
+const EXAMPLE: &str = "\
+Example:
+  tidegate serve --documents /etc/tidegate/documents --data /var/lib/tidegate";
 
 /// How long tasks may take to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);

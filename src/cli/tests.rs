@@ -176,12 +176,12 @@ async fn failures_say_what_would_help() {
     for (words, error, hint) in [
         (
             "why none",
-            "there is no rollout none",
+            "there is no rollout `none`",
             "`tidegate rollout status` lists them",
         ),
         (
             "rollout watch none",
-            "there is no rollout none",
+            "there is no rollout `none`",
             "`tidegate rollout status` lists them",
         ),
         ("rollout undo cart-42", "cart-42 has not ended", "abort"),
@@ -197,7 +197,7 @@ async fn failures_say_what_would_help() {
         ),
         (
             "get service none",
-            "there is no document none",
+            "there is no Service `none`",
             "`tidegate get` lists them",
         ),
         (

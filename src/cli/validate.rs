@@ -38,6 +38,12 @@ impl Validate {
                 for warning in &loaded.warnings {
                     output.note(&warning.to_string());
                 }
+                if loaded.index.is_empty() {
+                    return Err(Failure::News {
+                        what: "there is no document in what was given".to_owned(),
+                        hint: "a directory's documents are its *.yaml and *.yml files".to_owned(),
+                    });
+                }
                 let names: Vec<String> = loaded
                     .index
                     .iter()
@@ -53,11 +59,13 @@ impl Validate {
                     let said = json!({ "valid": false, "problems": refusal.problems });
                     output.show(&said, |_| String::new())?;
                 } else {
-                    output.note(&refusal.report(output.look().colour));
+                    output.note(refusal.report(output.look().colour).trim_end_matches('\n'));
                 }
-                let count = refusal.problems.len();
                 Err(Failure::News {
-                    what: format!("{count} problems found"),
+                    what: match refusal.problems.len() {
+                        1 => "1 problem found".to_owned(),
+                        count => format!("{count} problems found"),
+                    },
                     hint: String::new(),
                 })
             }

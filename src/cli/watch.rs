@@ -49,9 +49,21 @@ impl Watch {
 pub(super) fn find<'a>(view: &'a View, name: &RolloutName) -> Result<&'a RolloutView, Failure> {
     let found = view.rollouts.iter().find(|rollout| rollout.name == *name);
     found.ok_or_else(|| Failure::News {
-        what: format!("there is no rollout {name}"),
+        what: format!("there is no rollout `{name}`"),
         hint: "`tidegate rollout status` lists them".to_owned(),
     })
+}
+
+/// `text` in the place of a picture of `before` lines that the cursor stands below, without a moment
+/// of emptiness between the two. What the terminal has no room for is left out at the end: lines
+/// that have scrolled away cannot be overwritten.
+fn over(before: usize, text: &str, height: usize) -> String {
+    let back = match before {
+        0 => String::new(),
+        lines => format!("\x1b[{lines}A\r"),
+    };
+    let lines: Vec<&str> = text.lines().take(height.saturating_sub(1)).collect();
+    back + &lines.join("\x1b[K\n") + "\x1b[J\n"
 }
 
 /// What has been shown so far.
@@ -88,11 +100,7 @@ impl<'a> Screen<'a> {
                 "missed" => self.catch_up(client).await?,
                 "state" => {
                     let view: View = events.read(&event)?;
-                    let rollout = match find(&view, &self.name) {
-                        // A control plane that has just started may not know its rollouts yet.
-                        Err(_) if !view.ready => continue,
-                        found => found?,
-                    };
+                    let rollout = find(&view, &self.name)?;
                     self.draw(&view, rollout)?;
                     if let Some(outcome) = rollout.outcome {
                         return Ok(outcome);
@@ -146,17 +154,28 @@ impl<'a> Screen<'a> {
         }
         let recent = self.recent.make_contiguous();
         let text = render::rollout(view, rollout, recent, view.at, self.output.look());
-        // Up to where the last picture began, and away with it.
-        let back = match self.lines {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\r\x1b[J"),
-        };
-        self.lines = text.lines().count();
-        self.output.data(&format!("{back}{text}"))
+        let picture = over(self.lines, &text, Output::height());
+        self.lines = picture.matches('\n').count();
+        self.output.data(&picture)
     }
 
     /// Something else is printed now; the next picture begins below it.
     fn interrupted(&mut self) {
         self.lines = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::over;
+
+    /// The cursor goes up by as many lines as it came down before.
+    #[test]
+    fn a_picture_covers_the_one_before() {
+        let first = over(0, "a\nb\nc", 24);
+        assert_eq!(first, "a\x1b[K\nb\x1b[K\nc\x1b[J\n");
+        let second = over(first.matches('\n').count(), "d", 24);
+        assert_eq!(second, "\x1b[3A\rd\x1b[J\n");
+        assert_eq!(over(1, "a\nb\nc", 3), "\x1b[1A\ra\x1b[K\nb\x1b[J\n");
     }
 }

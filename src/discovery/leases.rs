@@ -19,16 +19,13 @@ pub const TTL_MAX: Span = Span::secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// The service's instances come from elsewhere.
-    #[error(
-        "instances of `{service}` do not come from leases; declare `instances: {{ from: api }}` in \
-         its Service document"
-    )]
+    #[error("instances of `{service}` do not come from leases")]
     NotByLease {
         /// The service.
         service: ServiceName,
     },
     /// The table is full.
-    #[error("there are {LEASES_MAX} leases already; end those of instances that are gone")]
+    #[error("there are {LEASES_MAX} leases already")]
     TooMany,
     /// The time to live is out of bounds.
     #[error("a lease may last from {TTL_MIN} to {TTL_MAX}, not {ttl}")]
@@ -37,7 +34,7 @@ pub enum LeaseError {
         ttl: Span,
     },
     /// There is no such lease, or it has ended.
-    #[error("`{instance}` of `{service}` holds no lease; register it with `tidegate register`")]
+    #[error("`{instance}` of `{service}` holds no lease")]
     UnknownInstance {
         /// The service.
         service: ServiceName,
@@ -45,11 +42,26 @@ pub enum LeaseError {
         instance: InstanceId,
     },
     /// There is no such service.
-    #[error("there is no service `{service}`; declare it with `tidegate apply -f FILE`")]
+    #[error("there is no service `{service}`")]
     UnknownService {
         /// The service.
         service: ServiceName,
     },
+}
+
+impl LeaseError {
+    /// What would help; empty if nothing is known to.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotByLease { .. } => {
+                "declare `instances: { from: api }` in its Service document, if they should"
+            }
+            Self::TooMany => "end those of instances that are gone",
+            Self::Ttl { .. } => "",
+            Self::UnknownInstance { .. } => "`tidegate register` begins one",
+            Self::UnknownService { .. } => "declare it with `tidegate apply -f FILE`",
+        }
+    }
 }
 
 /// All leases.

@@ -156,7 +156,7 @@ async fn leases_and_health_reach_the_engine_in_order() {
     assert_eq!(next(&mut mailbox).await, "cart: ");
 
     let error = discovery.renew(&cart, &"i-1".parse().unwrap()).unwrap_err();
-    assert!(error.to_string().contains("`tidegate register`"), "{error}");
+    assert!(error.hint().contains("`tidegate register`"), "{error}");
     discovery
         .register(&cart, instance("i-2", port, "v2"), Span::secs(60))
         .unwrap();

@@ -104,15 +104,26 @@ impl Keeper {
         let documents = spec::split(&given, checked_overlay);
         let documents = documents.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
         let mut own = self.own.clone();
+        let mut given = Vec::new();
         for document in documents {
             let name = own_name(document.kind, &document.name);
+            given.push(format!("{} {}", document.kind, document.name));
             own.retain(|source| source.name != name);
             own.push(Source {
                 name,
                 text: document.yaml,
             });
         }
-        self.replace(own, by).await
+        // In the order in which they are read back, so that a restart is not seen.
+        own.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut applied = self.replace(own, by).await?;
+        for document in given {
+            let said = |line: &String| line.rsplit_once(' ').is_some_and(|(of, _)| of == document);
+            if !applied.changes.iter().any(said) {
+                applied.changes.push(format!("{document} unchanged"));
+            }
+        }
+        Ok(applied)
     }
 
     async fn delete(&mut self, kind: Kind, name: &str, by: Actor) -> Result<Applied, ControlError> {
@@ -189,7 +200,11 @@ impl Keeper {
         Ok(Applied { changes, warnings })
     }
 
+    /// Says what is wrong, once; the directory is read again and again while nothing changes.
     fn refuse(&self, problems: Vec<String>) {
+        if self.view.borrow().refused == problems {
+            return;
+        }
         for problem in &problems {
             tracing::error!(
                 problem,

@@ -243,7 +243,7 @@ fn stopping() -> ControlError {
 fn invalid(error: LeaseError) -> ControlError {
     ControlError::Invalid {
         what: error.to_string(),
-        hint: String::new(),
+        hint: error.hint().to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::paint::{Tone, paint};
 use super::wrap::{clipped, flowed, wrapped};
 use super::{Look, cells, elapsed, weights};
+use crate::api::foremost;
 use crate::domain::{Span, Time};
 use crate::engine::{BlockerView, Phase, ReportView, RolloutView, ServiceView, View};
 use crate::runtime::Numbered;
@@ -61,7 +62,7 @@ pub(crate) fn rollout_line(view: &View, rollout: &RolloutView) -> String {
     )];
     let service = view.services.iter().find(|s| s.name == rollout.service);
     parts.extend(service.and_then(weights));
-    parts.extend(rollout.blockers.first().map(|b| b.text.clone()));
+    parts.extend(foremost(&rollout.blockers).map(|b| b.text.clone()));
     parts.join("; ")
 }
 

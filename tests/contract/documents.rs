@@ -1,0 +1,162 @@
+//! Documents without a control plane: `validate` and `schema`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::tidegate::{Ran, tidegate, transcript};
+
+/// What is wrong, and the document that has it.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "a mistyped field",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  protcol: http1\n",
+    ),
+    (
+        "a rate without its unit",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  capacity: 60\n",
+    ),
+    (
+        "sessions",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  sessions: { stickTo: instance }\n",
+    ),
+    (
+        "a source that is not there yet",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: dns }\n",
+    ),
+    (
+        "an overlay that Envoy refuses",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  envoy: { cluster: { lb_polcy: RANDOM } }\n",
+    ),
+    (
+        "steps and waves",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n---\nkind: Rollout\nname: r\nspec:\n  service: cart\n  to: v2\n  steps: [{ weight: 5% }]\n  waves: []\n",
+    ),
+    (
+        "budgets that allow nothing",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n---\nkind: Rollout\nname: r\nspec:\n  service: cart\n  to: v2\n  rolling: { maxSurge: 0, maxUnavailable: 0 }\n",
+    ),
+    (
+        "a name that nobody declares",
+        "kind: Rollout\nname: r\nspec: { service: cart, to: v2 }\n",
+    ),
+    (
+        "a kind that is not there yet",
+        "kind: Policy\nname: edge\nspec: {}\n",
+    ),
+    ("an unknown kind", "kind: Sevice\nname: cart\nspec: {}\n"),
+    (
+        "a port that is none",
+        "kind: Gateway\nname: g\nspec:\n  proxies: { cluster: web }\n  listeners: [{ port: 70000, routes: [] }]\n",
+    ),
+    (
+        "declared twice",
+        "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\nkind: Service\nname: cart\nspec: { instances: { from: api } }\n",
+    ),
+    ("no mapping", "just words\n"),
+    ("no YAML", "kind: [\n"),
+    ("nothing", "# nothing\n"),
+];
+
+fn validate(directory: &Path, text: &str, more: &[&str]) -> Ran {
+    let file = directory.join("set.yaml");
+    fs_err::write(&file, text).unwrap();
+    let words = [&["validate", file.to_str().unwrap()], more].concat();
+    let mut ran = tidegate(&words);
+    ran.rename(&format!("{}/", directory.display()), "");
+    ran
+}
+
+/// For people: what, where, and what to do, on stderr; exit code 1.
+#[test]
+fn wrong_documents() {
+    let home = tempfile::tempdir().unwrap();
+    let mut seen = String::new();
+    for (what, text) in WRONG {
+        let ran = validate(home.path(), text, &[]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran}");
+        seen += &format!("# {what}\n{ran}\n");
+    }
+    transcript("wrong_documents", &seen, &[]);
+}
+
+/// For programs: the same with a file, a line and a column, on stdout.
+#[test]
+fn wrong_documents_as_json() {
+    let home = tempfile::tempdir().unwrap();
+    for (what, text) in WRONG.iter().filter(|(what, _)| *what != "nothing") {
+        let ran = validate(home.path(), text, &["--output", "json"]);
+        assert_eq!(ran.code, Some(1), "{ran}");
+        let said = ran.json();
+        assert_eq!(said["valid"], false, "{what}");
+        for problem in said["problems"].as_array().unwrap() {
+            assert_eq!(problem["file"], "set.yaml", "{what}");
+            assert!(problem["line"].as_u64() >= Some(1), "{what}: {problem}");
+            assert!(problem["column"].as_u64() >= Some(1), "{what}: {problem}");
+            assert!(problem["message"].is_string(), "{what}: {problem}");
+        }
+    }
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+#[test]
+fn examples_are_valid() {
+    for entry in fs_err::read_dir(examples()).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        let words = ["validate", path.to_str().unwrap(), "--output", "json"];
+        let said = tidegate(&words).ok().json();
+        assert_eq!(said["valid"], true, "{path:?}");
+        assert_eq!(said["warnings"], Value::Array(Vec::new()), "{path:?}");
+        assert_ne!(said["documents"], Value::Array(Vec::new()), "{path:?}");
+    }
+}
+
+/// Each reference leads somewhere, each object is closed, and each field says what it is.
+#[test]
+fn the_schema_is_whole() {
+    let schema = tidegate(&["schema"]).ok().json();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    let kinds = schema["oneOf"].as_array().unwrap();
+    let names: Vec<&str> = kinds.iter().map(|k| k["title"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Gateway", "Service", "Rollout", "Gate"]);
+    check(&schema, &schema, "#");
+}
+
+fn check(root: &Value, at: &Value, path: &str) {
+    match at {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(root.pointer(pointer).is_some(), "{path}: {reference}");
+            }
+            if let Some(Value::Object(properties)) = fields.get("properties") {
+                assert!(
+                    fields.contains_key("additionalProperties"),
+                    "{path} is open"
+                );
+                for (name, property) in properties.iter().filter(|_| path.contains("$defs")) {
+                    let said = property.get("description").is_some();
+                    assert!(said, "{path}: `{name}` is not described");
+                }
+            }
+            for (name, value) in fields {
+                check(root, value, &format!("{path}/{name}"));
+            }
+        }
+        Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                check(root, value, &format!("{path}/{index}"));
+            }
+        }
+        _ => {}
+    }
+}
