@@ -1,6 +1,5 @@
 //! The end of a run: tables for people, one JSON object for programs.
 
-use crate::domain::counted;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -133,7 +132,7 @@ fn drains(facts: &Facts) -> Table {
     } in drained(facts)
     {
         let proof = if *proven {
-            format!("proven by {}", counted(*witnesses, "proxy"))
+            format!("proven by {witnesses} proxies")
         } else {
             format!("UNPROVEN: {}", missing.join("; "))
         };

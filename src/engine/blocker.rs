@@ -219,8 +219,8 @@ impl fmt::Display for Wait {
             Self::Instances { version, missing } => {
                 write!(
                     f,
-                    "waiting for {} more of {version} to appear",
-                    counted(*missing, "instance")
+                    "{} of {version} must appear",
+                    counted(*missing, "more instance")
                 )
             }
             Self::LostProxies {

@@ -134,7 +134,7 @@ impl Stage {
     }
 
     /// The generation that must be in force before the instance goes on.
-    pub const fn awaits(&self) -> Option<Generation> {
+    pub const fn needs(&self) -> Option<Generation> {
         match self {
             Self::Joining { generation }
             | Self::Leaving { generation, .. }

@@ -77,7 +77,7 @@ impl<'a> Turn<'a> {
         let told_before = from.map(|known| told(&known.stage));
         // A stage that names a generation waits for it, so there must be one, even if it says
         // nothing new: an instance that joins, or is suspended, may be taken out as it is.
-        if told_before != Some(told(&to)) || to.awaits() == Some(self.next_generation()) {
+        if told_before != Some(told(&to)) || to.needs() == Some(self.next_generation()) {
             self.touch(service);
         }
         if !matches!(to, Stage::Draining { .. }) {
