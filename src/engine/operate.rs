@@ -238,14 +238,18 @@ fn running<'a>(rollout: &'a RolloutState, verb: &str) -> Result<&'a RolloutName,
     match &rollout.ended {
         None => Ok(name),
         Some((_, outcome)) => {
-            let how = match outcome {
-                Outcome::Done => "is done",
-                Outcome::RolledBack => "is rolled back",
+            let (how, hint) = match outcome {
+                Outcome::Done => (
+                    "is done",
+                    format!("`tidegate rollout undo {name}` goes back after the end"),
+                ),
+                Outcome::RolledBack => (
+                    "is rolled back",
+                    "`tidegate rollout start` begins a new one".to_owned(),
+                ),
             };
-            Err(conflict(
-                format!("{name} {how}: there is nothing to {verb}"),
-                format!("`tidegate rollout undo {name}` goes back after the end"),
-            ))
+            let what = format!("{name} {how}: there is nothing to {verb}");
+            Err(conflict(what, hint))
         }
     }
 }
@@ -370,7 +374,10 @@ fn find(
     match matching.collect::<Vec<_>>().as_slice() {
         [one] => Ok((**one).clone()),
         [] => Err(not_found(
-            format!("there is no instance `{id}`"),
+            service.map_or_else(
+                || format!("there is no instance `{id}`"),
+                |service| format!("there is no instance `{id}` of {service}"),
+            ),
             "`tidegate instances` lists them",
         )),
         several => {

@@ -106,8 +106,10 @@ impl Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_full() {
-            let witnesses = counted(self.witnesses, "proxy");
-            write!(f, "proven by {witnesses} in {}", self.took)
+            match self.witnesses {
+                0 => f.write_str("no proxy could send it anything"),
+                some => write!(f, "proven by {} in {}", counted(some, "proxy"), self.took),
+            }
         } else {
             write!(
                 f,

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Time};
 
+/// What is said of an instance that is kept although its source no longer knows it.
+const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
+
 /// All that a view is made of.
 pub(super) struct Seen<'a> {
     pub(super) state: &'a State,
@@ -79,6 +82,7 @@ impl Seen<'_> {
     fn instances(&self, service: &ServiceName, state: &ServiceState) -> Vec<InstanceView> {
         let view = |(id, known): (&crate::domain::InstanceId, &super::InstanceState)| {
             let health = self.facts.health(service, id);
+            let vanished = self.facts.vanished(service, id);
             InstanceView {
                 id: id.clone(),
                 version: known.instance.version.clone(),
@@ -86,10 +90,12 @@ impl Seen<'_> {
                 locality: known.instance.locality.clone(),
                 stage: known.stage.to_string(),
                 since: known.since,
-                healthy: health.map(|health| health.healthy),
-                health_detail: health
-                    .map(|health| health.detail.clone())
-                    .unwrap_or_default(),
+                healthy: health.map(|health| health.healthy && !vanished),
+                health_detail: match health {
+                    _ if vanished => VANISHED.to_owned(),
+                    Some(health) => health.detail.clone(),
+                    None => String::new(),
+                },
                 in_progress: self.facts.in_progress(service, id),
                 drain: DrainView::of_stage(id, &known.stage),
             }
