@@ -61,7 +61,7 @@ pub(crate) fn nothing_is_sent_twice() {
     world.control.until_stage("v1-0", "released");
     world.stop_app("v1-0");
     world.until_serving("v2", 1);
-    world.control.until_blocked("to-v2", &["have not appeared"]);
+    world.control.until_blocked("to-v2", &["must appear"]);
     for envoy in envoys {
         world.control.until_in_force(envoy.id());
     }
@@ -82,7 +82,7 @@ pub(crate) fn nothing_is_sent_twice() {
     for envoy in envoys {
         world.control.until_in_force(envoy.id());
     }
-    world.control.until_blocked("to-v2", &["have not appeared"]);
+    world.control.until_blocked("to-v2", &["must appear"]);
     assert_eq!(world.control.view().generation, generation);
     for (envoy, before) in envoys.iter().zip(&before) {
         assert_same(envoy.id(), before, &envoy.stats());

@@ -118,7 +118,7 @@ pub(crate) fn a_refused_cluster_is_healed() {
     world.start_apps("v2", 0..1);
     world.control.until_stage("v1-0", "released");
     world.stop_app("v1-0");
-    world.control.until_blocked("to-v2", &["have not appeared"]);
+    world.control.until_blocked("to-v2", &["must appear"]);
 
     let bad = Documents {
         // The size of a Maglev table must be prime.

@@ -74,7 +74,7 @@ pub(crate) fn own_weights() {
     world.start_apps("v2", 0..1);
     world.control.until_stage("v1-0", "released");
     world.until_serving("v2", 1);
-    world.control.until_blocked("to-v2", &["have not appeared"]);
+    world.control.until_blocked("to-v2", &["must appear"]);
 
     let load = Load::start(through);
     load.until_more(200);
