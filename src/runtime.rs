@@ -13,4 +13,5 @@ mod plane;
 
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};
 pub use journal::{JournalError, replay};
-pub use plane::{OnAppend, Plane, PlaneOptions};
+pub use mailbox::OnAppend;
+pub use plane::{Plane, PlaneOptions};

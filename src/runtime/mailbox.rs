@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Events taken in as one burst.
 const BURST_MAX: usize = 512;
 
+/// Somebody who wants to know how long writes to the journal take.
+pub type OnAppend = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// Something that wants an answer once it is durable.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -50,7 +53,7 @@ pub(super) struct Mailbox {
     pub(super) views: watch::Sender<Arc<View>>,
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
-    pub(super) on_append: super::plane::OnAppend,
+    pub(super) on_append: OnAppend,
     pub(super) stop: CancellationToken,
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -11,7 +10,7 @@ use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
 use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError};
-use super::mailbox::{Mailbox, Request};
+use super::mailbox::{Mailbox, OnAppend, Request};
 use crate::discovery::{Discovery, LeaseError};
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
@@ -54,9 +53,6 @@ pub struct PlaneOptions {
     /// Told how long each write to the journal took.
     pub on_append: OnAppend,
 }
-
-/// Somebody who wants to know how long writes to the journal take.
-pub type OnAppend = Arc<dyn Fn(Duration) + Send + Sync>;
 
 impl Plane {
     /// Replays the journal and starts; proxies may be answered as soon as there is a snapshot.
