@@ -11,7 +11,7 @@ pub trait Observer: Send + Sync {
     fn stream_closed(&self) {}
     /// A response of so many bytes was handed to the connection.
     fn pushed(&self, _kind: ResourceKind, _bytes: usize) {}
-    /// A response was accepted, so long after it was sent.
+    /// A response was accepted, so long after the stream had heard of its generation.
     fn acked(&self, _kind: ResourceKind, _generation: Generation, _after: Span) {}
     /// A response was refused.
     fn nacked(&self, _kind: ResourceKind) {}

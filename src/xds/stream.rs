@@ -5,7 +5,7 @@
 //! goes, or a panic ends it, the session is dropped and its seat in the registry with it. A peer
 //! that is gone without a word is found by the server's HTTP/2 keepalive.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,11 @@ use tonic::{Code, Status, Streaming};
 use super::ads::{Shared, Snapshots};
 use super::identity::{BadNode, identify};
 use super::registry::Seat;
-use crate::domain::{ProxyIdentity, Span, Time};
+use crate::domain::{Generation, ProxyIdentity, Span, Time};
 use crate::protocol::{ACK_TIMEOUT, Ask, Notice, Request, Stream, TypeUrl, Variant};
-use crate::snapshot::ResourceKind;
+
+/// Generations whose ACKs are timed; a proxy that is further behind is told newer state anyway.
+const GENERATIONS_TIMED_MAX: usize = 16;
 
 /// A message of either variant.
 pub(super) trait Message: prost::Message + Default + 'static {
@@ -77,7 +79,8 @@ pub(super) struct Session<M> {
     /// Whose stream it is, once the first request has said so.
     owner: Option<(ProxyIdentity, Seat)>,
     frames: VecDeque<Bytes>,
-    sent_at: HashMap<ResourceKind, Time>,
+    /// When the stream heard of its newest generations, for the time that an ACK takes.
+    heard: VecDeque<(Generation, Time)>,
     /// Which attempt at its snapshot the machine is on.
     attempt: u64,
     has_ended: bool,
@@ -91,7 +94,7 @@ impl<M: Message> Session<M> {
             machine: Stream::new(M::VARIANT),
             owner: None,
             frames: VecDeque::new(),
-            sent_at: HashMap::new(),
+            heard: VecDeque::new(),
             attempt: 0,
             has_ended: false,
             shared,
@@ -123,7 +126,6 @@ impl<M: Message> Session<M> {
         if let Some(response) = self.machine.poll_response(now) {
             let frames = self.shared.frames.encode(M::VARIANT, &response);
             if let TypeUrl::Served(kind) = response.type_url {
-                self.sent_at.insert(kind, now);
                 self.shared
                     .observer
                     .pushed(kind, frames.iter().map(Bytes::len).sum());
@@ -185,8 +187,11 @@ impl<M: Message> Session<M> {
             return;
         };
         let Some(snapshot) = snapshot else { return };
+        let now = (self.shared.clock)();
         if let Some(resources) = snapshot.for_proxy(identity) {
-            self.machine.on_snapshot(resources, (self.shared.clock)());
+            self.machine.on_snapshot(resources, now);
+            self.heard.truncate(GENERATIONS_TIMED_MAX - 1);
+            self.heard.push_front((snapshot.generation, now));
         }
         if snapshot.attempt > self.attempt {
             self.machine.retry();
@@ -199,8 +204,10 @@ impl<M: Message> Session<M> {
         while let Some(notice) = self.machine.poll_notice() {
             match (notice, &self.owner) {
                 (Notice::Acked { kind, generation }, _) => {
-                    let sent_at = self.sent_at.remove(&kind).unwrap_or(now);
-                    observer.acked(kind, generation, Span::between(sent_at, now));
+                    let heard = self.heard.iter().find(|(heard, _)| *heard == generation);
+                    if let Some((_, at)) = heard {
+                        observer.acked(kind, generation, Span::between(*at, now));
+                    }
                 }
                 (Notice::GateReleased(kind), _) => observer.gate_released(kind),
                 (Notice::InForce(generation), Some((_, seat))) => seat.in_force(generation),
