@@ -245,6 +245,8 @@ fn invalid(error: LeaseError) -> ControlError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::Locality;
     use crate::store::MemoryStore;
