@@ -162,6 +162,10 @@ impl Engine {
     }
 
     fn turn<T>(&mut self, now: Time, begin: impl FnOnce(&mut Turn<'_>) -> T) -> (Vec<Effect>, T) {
+        if self.published.is_none() && self.state.documents.gateways.is_empty() {
+            // The wait for a first instance begins when there is somebody to be told of it.
+            self.started = now;
+        }
         let mut turn = Turn::new(&mut self.state, &mut self.facts, now);
         turn.touched = std::mem::take(&mut self.touched);
         let answer = begin(&mut turn);

@@ -95,6 +95,7 @@ pub(super) async fn register(
             zone: lease.zone,
         },
         capacity: lease.capacity,
+        lease: Some(lease.ttl),
         labels: lease.labels,
     };
     let service = parsed(&service)?;

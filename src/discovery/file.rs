@@ -177,6 +177,7 @@ impl Entry {
             version,
             locality: Locality { region, zone },
             capacity,
+            lease: None,
             labels,
         })
     }

@@ -138,7 +138,8 @@ impl Leases {
         held.map(drop).ok_or_else(|| unknown(service, id))
     }
 
-    /// Gives instances that are known from before a restart `grace` to renew. Who has registered
+    /// Gives instances that are known from before a restart their own time to renew, but at least
+    /// `grace`. Who has registered
     /// since keeps what it got; those over [`LEASES_MAX`] were never granted, so there are none.
     pub(crate) fn seed(
         &mut self,
@@ -149,10 +150,11 @@ impl Leases {
     ) {
         let held = self.held.entry(service.clone()).or_default();
         for instance in instances {
+            let ttl = instance.lease.unwrap_or(grace);
             let lease = || Lease {
-                ends: grace.after(now),
+                ends: ttl.max(grace).after(now),
                 instance: instance.clone(),
-                ttl: grace,
+                ttl,
             };
             held.entry(instance.id.clone()).or_insert_with(lease);
         }

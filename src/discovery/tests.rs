@@ -51,6 +51,7 @@ pub(crate) fn instance(id: &str, port: u16, version: &str) -> Instance {
         version: version.parse().unwrap(),
         locality: Locality::default(),
         capacity: None,
+        lease: None,
         labels: BTreeMap::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InstanceId, Rps, VersionName};
+use super::{InstanceId, Rps, Span, VersionName};
 
 /// An instance as its source describes it. Whether it is healthy is another matter, and changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Instance {
     pub locality: Locality,
     /// What it carries, where that differs from its service's `capacity`.
     pub capacity: Option<Rps>,
+    /// How long it may go without a sign of life, where its source asks for one.
+    #[serde(default)]
+    pub lease: Option<Span>,
     /// All that its source says of it besides.
     pub labels: BTreeMap<String, String>,
 }

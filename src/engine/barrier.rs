@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use super::facts::{Facts, ProxyFacts, Witness};
 use super::{Proof, Stage, State, Wait};
-use crate::domain::{Generation, InstanceId, LostProxies, ProxyId, Service, Span, ThenDo, Time};
+use crate::domain::{
+    Generation, InstanceId, LostProxies, ProxyId, ProxyIdentity, Service, Span, ThenDo, Time,
+};
 
 /// A proxy that may send traffic to a service.
 struct Holder<'a> {
@@ -41,9 +43,10 @@ fn holders<'a>(state: &'a State, facts: &'a Facts, service: &Service) -> Vec<Hol
     let gateways: Vec<_> = gateways
         .filter(|gateway| gateway.reachable().contains(&service.name))
         .collect();
-    let holds = |identity: &_| {
+    let holds = |identity: &ProxyIdentity| {
         let mut gateways = gateways.iter();
         gateways.any(|gateway| gateway.proxies.selects(identity))
+            || still_holds(state, facts, service, &identity.id)
     };
     let known = state.proxies.values().filter(|identity| holds(identity));
     known
@@ -54,11 +57,25 @@ fn holders<'a>(state: &'a State, facts: &'a Facts, service: &Service) -> Vec<Hol
         .collect()
 }
 
+/// Could the proxy reach the service before, and has not acknowledged yet that it cannot any more?
+fn still_holds(state: &State, facts: &Facts, service: &Service, proxy: &ProxyId) -> bool {
+    let held = state
+        .held
+        .get(proxy)
+        .and_then(|held| held.get(&service.name));
+    held.is_some_and(|told_by| {
+        let in_force = facts.proxies.get(proxy).and_then(|facts| facts.in_force);
+        in_force.is_none_or(|generation| generation < *told_by)
+    })
+}
+
 /// Which proxies are asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// All that may send traffic, connected or not.
     All,
+    /// Those that are connected, and those that may be back in a moment: enough for what only adds.
+    Lately,
     /// Only those that are connected: enough where a lost proxy has shown before that it is done.
     Connected,
 }
@@ -99,8 +116,14 @@ pub(super) fn barrier(
             of,
         });
     }
-    if asked == Asked::All {
-        let lost = behind().filter(|h| !h.connected() && !h.is_ignored(policy, now));
+    if asked != Asked::Connected {
+        let away = |h: &&Holder<'_>| {
+            h.facts
+                .is_none_or(|f| Span::between(f.since, now) >= policy.wait)
+        };
+        let lost = behind()
+            .filter(|h| !h.connected() && !h.is_ignored(policy, now))
+            .filter(|h| asked == Asked::All || !away(h));
         let lost: Vec<ProxyId> = lost.map(|holder| holder.id.clone()).collect();
         if !lost.is_empty() {
             waits.push(lost_proxies(lost, of, policy));
@@ -124,10 +147,12 @@ pub(super) fn not_using(
     let holders = holders(state, facts, service);
     let connected: Vec<_> = holders.iter().filter(|holder| holder.connected()).collect();
     let wait = |(instance, since): &(InstanceId, Time)| {
-        let had_time = Span::between(*since, now).duration() >= patience;
         let key = (service.name.clone(), instance.clone());
         let not_using = connected.iter().filter(|holder| {
-            let uses = holder.facts.and_then(|facts| facts.uses(&key, *since));
+            // One that has come back since has had no more time than that.
+            let since = holder.facts.map_or(*since, |facts| facts.since.max(*since));
+            let had_time = Span::between(since, now).duration() >= patience;
+            let uses = holder.facts.and_then(|facts| facts.uses(&key, since));
             !uses.unwrap_or(had_time)
         });
         let proxies: Vec<ProxyId> = not_using.map(|holder| holder.id.clone()).collect();

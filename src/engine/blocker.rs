@@ -130,6 +130,8 @@ pub enum Wait {
         /// Why.
         reason: Option<String>,
     },
+    /// No gateway is declared, so no proxy is told anything.
+    NoGateway,
     /// There is nothing to roll from.
     NoStable,
     /// The service's stable version is not the one that the rollout must start from.
@@ -175,6 +177,7 @@ impl Wait {
                 "`tidegate instances` shows their health"
             }
             Self::Paused { .. } => "`tidegate rollout resume`",
+            Self::NoGateway => "apply a Gateway document that selects your proxies",
             Self::NoStable => "register a healthy instance of the version that serves now",
             Self::WrongStart { .. } => "correct `from` in the rollout's document",
             Self::Hook { .. } | Self::OtherRollout { .. } | Self::Ready { .. } => return None,
@@ -280,6 +283,7 @@ impl fmt::Display for Wait {
                 reason: Some(reason),
             } => write!(f, "paused by {by}: {reason}"),
             Self::Paused { by, reason: None } => write!(f, "paused by {by}"),
+            Self::NoGateway => f.write_str("no gateway is declared, so no proxy is told anything"),
             Self::NoStable => f.write_str("no version of the service serves yet"),
             Self::WrongStart { wanted, stable } => {
                 write!(f, "it is to start from {wanted}, but {stable} serves")

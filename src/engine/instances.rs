@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::barrier::{Asked, Drain, barrier, drains, not_using};
 use super::turn::{Subject, Turn};
-use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage};
+use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage, Wait};
 use crate::domain::{
     EndpointState, Generation, Instance, InstanceId, Service, ServiceName, Time, VersionName,
 };
@@ -114,9 +114,10 @@ fn others_take_traffic(turn: &Turn<'_>, service: &ServiceName) -> bool {
     let Some(state) = turn.state.services.get(service) else {
         return false;
     };
-    state.instances.iter().any(|(id, known)| {
-        known.stage.endpoint() == Some(EndpointState::Healthy) && !turn.facts.vanished(service, id)
-    })
+    state
+        .instances
+        .iter()
+        .any(|(id, known)| known.stage == Stage::Serving && !turn.facts.vanished(service, id))
 }
 
 /// Moves instances by their health.
@@ -180,7 +181,7 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
             };
             let heard = in_force.entry(generation).or_insert_with(|| {
                 generation <= turn.state.generation
-                    && waits(turn, service, generation, Asked::Connected).is_empty()
+                    && waits(turn, service, generation, Asked::Lately).is_empty()
             });
             heard.then(|| (id.clone(), known.since))
         })
@@ -194,9 +195,20 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
         Subject::Rollout(rollout.spec.name.clone())
     });
     for (id, _) in heard_of {
+        let healthy = turn.facts.health(name, &id).is_some_and(|h| h.healthy);
         match unused.remove(&id) {
-            None => turn.move_to(name, &id, Stage::Serving, "every proxy uses it"),
             Some(wait) => turn.wait(subject.clone(), wait),
+            None if healthy => turn.move_to(name, &id, Stage::Serving, "every proxy uses it"),
+            // After a restart it has yet to be probed.
+            None => {
+                let known = turn.state.services.get(name);
+                let known = known.and_then(|state| state.instances.get(&id));
+                let Some(version) = known.map(|known| known.instance.version.clone()) else {
+                    continue;
+                };
+                let instances = vec![format!("{id}: not probed yet")];
+                turn.wait(subject.clone(), Wait::NotReady { version, instances });
+            }
         }
     }
 }
@@ -293,7 +305,7 @@ pub(super) fn waits(
     service: &Service,
     generation: Generation,
     asked: Asked,
-) -> Vec<super::Wait> {
+) -> Vec<Wait> {
     barrier(turn.state, turn.facts, service, generation, asked, turn.now)
 }
 
@@ -304,7 +316,7 @@ fn wait_for(
     service: &ServiceName,
     id: &InstanceId,
     cause: &Cause,
-    waits: &[super::Wait],
+    waits: &[Wait],
 ) {
     let subject = match cause {
         Cause::Operator(_) => Subject::Service(service.clone()),

@@ -366,7 +366,7 @@ fn find(
         .state
         .services
         .iter()
-        .filter(|(_, s)| s.instances.contains_key(id));
+        .filter(|(name, s)| s.instances.contains_key(id) && turn.state.service(name).is_some());
     let found: Vec<&ServiceName> = services.map(|(name, _)| name).collect();
     let matching = found
         .iter()

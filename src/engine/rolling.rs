@@ -140,7 +140,7 @@ impl Roll {
             Bake::Began(at) if Span::between(at, turn.now) < bake.span => {
                 let wait = Wait::Bake {
                     span: bake.span,
-                    holdback: bake.holdback,
+                    holdback: u32::try_from(self.remaining(turn).len()).unwrap_or(u32::MAX),
                 };
                 turn.wait(self.subject(), wait);
             }

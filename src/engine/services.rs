@@ -8,7 +8,7 @@ use super::rolling;
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
 use super::{Origin, Outcome, Record, Stage, Wait};
-use crate::domain::{RolloutName, Service, ServiceName, VersionName};
+use crate::domain::{Generation, RolloutName, Service, ServiceName, VersionName};
 
 /// Does whatever can be done for `service` now.
 pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
@@ -41,7 +41,13 @@ fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
     let Some(state) = turn.state.services.get(name) else {
         return;
     };
-    let stable = state.stable.clone().or_else(|| choose_stable(turn, name));
+    // A version of which nothing is left answers for nothing.
+    let lives = |version: &VersionName| {
+        let mut known = state.of_version(version);
+        known.any(|(_, known)| !matches!(known.stage, Stage::Released { .. }))
+    };
+    let stable = state.stable.clone().filter(lives);
+    let stable = stable.or_else(|| choose_stable(turn, name));
     let Some(stable) = stable else { return };
     for (id, version, stage) in snapshot(turn, name) {
         if version == stable && stage == Stage::Ready {
@@ -102,6 +108,9 @@ fn roll(
 fn held(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
     let spec = &rollout.spec;
     let mut holds = Vec::new();
+    if turn.state.documents.gateways.is_empty() && turn.state.generation == Generation::default() {
+        holds.push(Wait::NoGateway);
+    }
     if let Some(pause) = &rollout.paused {
         holds.push(Wait::Paused {
             by: pause.by.to_string(),

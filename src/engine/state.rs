@@ -6,7 +6,7 @@
 
 mod rollout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct State {
     pub generation: Generation,
     /// Every proxy that holds configuration of ours, connected or not.
     pub proxies: BTreeMap<ProxyId, ProxyIdentity>,
+    /// Services that a proxy could reach before an edit and cannot any more, with the generation that
+    /// tells it so. Until it has acknowledged that, it may go on sending.
+    pub held: BTreeMap<ProxyId, BTreeMap<ServiceName, Generation>>,
     /// Rollouts, ended ones too.
     pub rollouts: BTreeMap<RolloutName, RolloutState>,
     /// Services that are or were declared, while something of them is left.
@@ -44,6 +47,9 @@ pub struct ServiceState {
     pub versions: Vec<VersionState>,
     /// Instances that are known.
     pub instances: BTreeMap<InstanceId, InstanceState>,
+    /// Instances that vanished while proxies might still use them; one that comes back under its id
+    /// may have requests from before.
+    pub lost: BTreeSet<InstanceId>,
 }
 
 /// A version with a cluster.
@@ -76,6 +82,9 @@ pub struct IllegalRecord {
     why: String,
 }
 
+/// Lost instances remembered per service.
+const LOST_MAX: usize = 10_000;
+
 /// Measured acknowledgements kept per rollout; enough for thousands of steps.
 const REPORT_ACKS_MAX: usize = 10_000;
 
@@ -84,7 +93,14 @@ impl State {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
         let at = entry.at;
         match &entry.record {
-            Record::DocumentsApplied { documents, .. } => self.documents = (**documents).clone(),
+            Record::DocumentsApplied { documents, .. } => {
+                let known: Vec<_> = self.proxies.values().cloned().collect();
+                let before: Vec<_> = known.iter().map(|proxy| self.reach(proxy)).collect();
+                self.documents = (**documents).clone();
+                for (proxy, before) in known.iter().zip(before) {
+                    self.hold(proxy, before);
+                }
+            }
             Record::Published {
                 generation,
                 services,
@@ -105,10 +121,14 @@ impl State {
                 }
             }
             Record::ProxySeen { identity } => {
+                let known = self.proxies.get(&identity.id);
+                let before = known.map(|known| self.reach(known)).unwrap_or_default();
                 self.proxies.insert(identity.id.clone(), identity.clone());
+                self.hold(identity, before);
             }
             Record::ProxyForgotten { proxy, .. } => {
                 self.proxies.remove(proxy);
+                self.held.remove(proxy);
             }
             Record::StableChosen { service, version } => {
                 self.service_mut(service).stable = Some(version.clone());
@@ -136,7 +156,12 @@ impl State {
             Record::InstanceLost {
                 service, instance, ..
             } => {
-                self.service_mut(service).instances.remove(instance);
+                let state = self.service_mut(service);
+                state.instances.remove(instance);
+                state.lost.insert(instance.clone());
+                while state.lost.len() > LOST_MAX {
+                    state.lost.pop_first();
+                }
                 for rollout in self.running_on(service) {
                     rollout.report.lost.push(instance.clone());
                 }
@@ -186,6 +211,28 @@ impl State {
         of_service.min_by_key(|r| (r.started.is_none(), r.planned, r.spec.name.clone()))
     }
 
+    /// The services that a proxy may send requests to by the documents in force.
+    pub fn reach(&self, proxy: &ProxyIdentity) -> BTreeSet<ServiceName> {
+        let gateways = self.documents.gateways.values();
+        gateways
+            .filter(|gateway| gateway.proxies.selects(proxy))
+            .flat_map(|gateway| gateway.reachable().into_iter().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Notes what a proxy can reach no more, and that it has yet to hear of it.
+    fn hold(&mut self, proxy: &ProxyIdentity, before: BTreeSet<ServiceName>) {
+        let now = self.reach(proxy);
+        let told_by = self.generation.next();
+        let held = self.held.entry(proxy.id.clone()).or_default();
+        let gone = before.into_iter().filter(|service| !now.contains(service));
+        held.extend(gone.map(|service| (service, told_by)));
+        held.retain(|service, _| !now.contains(service));
+        if held.is_empty() {
+            self.held.remove(&proxy.id);
+        }
+    }
+
     fn service_mut(&mut self, name: &ServiceName) -> &mut ServiceState {
         self.services.entry(name.clone()).or_default()
     }
@@ -211,14 +258,16 @@ impl State {
     }
 
     fn see(&mut self, service: &ServiceName, instance: &Instance, at: Time) {
-        let instances = &mut self.service_mut(service).instances;
+        let state = self.service_mut(service);
+        let told = state.lost.remove(&instance.id);
+        let instances = &mut state.instances;
         let known = instances
             .entry(instance.id.clone())
             .or_insert_with(|| InstanceState {
                 instance: instance.clone(),
                 stage: Stage::Registered,
                 since: at,
-                told: false,
+                told,
             });
         known.instance = instance.clone();
     }

@@ -189,13 +189,6 @@ impl Seen<'_> {
 
     fn proxy(&self, identity: &ProxyIdentity) -> ProxyView {
         let facts = self.facts.proxies.get(&identity.id);
-        let gateways = self.state.documents.gateways.values();
-        let mut services: Vec<ServiceName> = gateways
-            .filter(|gateway| gateway.proxies.selects(identity))
-            .flat_map(|gateway| gateway.reachable().into_iter().cloned().collect::<Vec<_>>())
-            .collect();
-        services.sort();
-        services.dedup();
         ProxyView {
             id: identity.id.clone(),
             cluster: identity.cluster.clone(),
@@ -207,7 +200,7 @@ impl Seen<'_> {
             in_force: facts.and_then(|facts| facts.in_force),
             nack: facts.and_then(|facts| facts.nack.clone()),
             last_report: facts.and_then(|facts| facts.last_report),
-            services,
+            services: self.state.reach(identity).into_iter().collect(),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! whole with every reason, and the last good set stays. What comes through the API is kept as files
 //! in the data directory, so that it is there again after a restart.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,7 @@ use crate::domain::{Documents, Kind};
 use crate::engine::{Actor, Event};
 use crate::snapshot::check_overlay;
 use crate::spec::{self, Loaded, Refusal, Source};
+use crate::store::ENTRY_BYTES_MAX;
 
 /// A change that is asked for through the API.
 #[derive(Debug)]
@@ -44,13 +47,22 @@ pub(super) struct Keeper {
     pub(super) in_force: Documents,
 }
 
+/// The largest set in bytes of JSON: one entry of the journal, less what stands around it.
+const DOCUMENTS_BYTES_MAX: usize = ENTRY_BYTES_MAX - 4096;
+
+/// Between attempts to read what is kept of the API's documents.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 /// How documents of the API are called where files are.
 const OWN: &str = "api:";
 
 impl Keeper {
     /// Takes in what is there, then every change.
     pub(super) async fn run(mut self) {
-        self.own = self.read_own();
+        let Some(own) = self.own_at_start().await else {
+            return;
+        };
+        self.own = own;
         let mut watch = self.directory.clone().map(DirectoryWatch::new);
         self.reload().await;
         let stop = self.stop.clone();
@@ -88,6 +100,10 @@ impl Keeper {
                 self.refuse(vec![format!("{by}: there is no document left")]);
             }
             Ok(loaded) => {
+                if let Err(problem) = check_size(&loaded.documents) {
+                    self.refuse(vec![problem]);
+                    return;
+                }
                 if let Err(error) = self.put_in_force(loaded, Actor(by)).await {
                     tracing::error!(%error, "Documents could not be put in force");
                 }
@@ -155,6 +171,7 @@ impl Keeper {
         let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
         let loaded = load(&sources);
         let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
+        check_size(&loaded.documents).map_err(|problem| ControlError::Documents(vec![problem]))?;
         self.keep(&own)
             .map_err(|error| ControlError::Unavailable(error.to_string()))?;
         self.own = own;
@@ -225,14 +242,29 @@ impl Keeper {
 
     // --- documents of the API as files
 
-    fn read_own(&self) -> Vec<Source> {
-        let Some(kept) = self.kept.as_ref().filter(|path| path.is_dir()) else {
-            return Vec::new();
+    /// The documents that came through the API before. While they cannot be read nothing is changed:
+    /// a set without them would take away what they declare. `None` if the stop comes first.
+    async fn own_at_start(&self) -> Option<Vec<Source>> {
+        loop {
+            match self.read_own() {
+                Ok(own) => return Some(own),
+                Err(error) => self.refuse(vec![format!("documents of the API: {error}")]),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(READ_AGAIN) => {}
+            }
+        }
+    }
+
+    fn read_own(&self) -> std::io::Result<Vec<Source>> {
+        let Some(kept) = &self.kept else {
+            return Ok(Vec::new());
         };
-        let files = spec::read_directory(kept).unwrap_or_else(|error| {
-            tracing::error!(%error, "Documents that came through the API cannot be read");
-            Vec::new()
-        });
+        let files = match spec::read_directory(kept) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files?,
+        };
         let own = files.into_iter().filter_map(|file| {
             let stem = Path::new(&file.name).file_stem()?.to_str()?;
             let name = format!("{OWN}{}", stem.replacen('.', "/", 1));
@@ -241,7 +273,7 @@ impl Keeper {
                 text: file.text,
             })
         });
-        own.collect()
+        Ok(own.collect())
     }
 
     fn keep(&self, own: &[Source]) -> std::io::Result<()> {
@@ -256,6 +288,7 @@ impl Keeper {
         for source in own {
             let (path, partial) = (file(source), file(source).with_extension("partial"));
             fs_err::write(&partial, &source.text)?;
+            fs_err::File::open(&partial)?.sync_all()?;
             fs_err::rename(&partial, &path)?;
         }
         for gone in self
@@ -265,7 +298,8 @@ impl Keeper {
         {
             fs_err::remove_file(file(gone))?;
         }
-        Ok(())
+        // The names are durable with their directory.
+        fs_err::File::open(kept)?.sync_all()
     }
 }
 
@@ -278,6 +312,19 @@ async fn changed(watch: Option<&mut DirectoryWatch>) {
 
 fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
     spec::load(sources, checked_overlay)
+}
+
+/// The journal takes a set as one entry, so it must fit into one.
+fn check_size(documents: &Documents) -> Result<(), String> {
+    let bytes = serde_json::to_vec(documents)
+        .map_err(|error| error.to_string())?
+        .len();
+    if bytes > DOCUMENTS_BYTES_MAX {
+        return Err(format!(
+            "the set takes {bytes} bytes, and at most {DOCUMENTS_BYTES_MAX} can be kept"
+        ));
+    }
+    Ok(())
 }
 
 fn checked_overlay(overlay: &str) -> Result<(), String> {

@@ -25,7 +25,8 @@ const EVENTS_MAX: usize = 16_384;
 const REQUESTS_MAX: usize = 256;
 /// Journal entries that a slow listener may be behind.
 const ENTRIES_BEHIND_MAX: usize = 1024;
-/// After a restart, holders of leases have this long to renew them.
+/// After a restart, holders of leases have at least this long to renew them, and never less than the
+/// lease was granted for.
 const LEASE_GRACE: Span = Span::secs(30);
 
 /// A running control plane. Clones are handles to the same.
@@ -269,6 +270,7 @@ mod tests {
                 version: "v1".parse().unwrap(),
                 locality: Locality::default(),
                 capacity: None,
+                lease: None,
                 labels: std::collections::BTreeMap::new(),
             };
             plane.register("cart".parse().unwrap(), instance, Span::secs(10))

@@ -1,13 +1,18 @@
 //! The node of a request, checked and reduced to what gateways select by.
 
+use std::collections::BTreeMap;
+
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
 use envoy_types::pb::google::protobuf::value::Kind;
 
-use crate::domain::{BadName, Locality, ProxyIdentity};
+use crate::domain::{BadName, Locality, ProxyId, ProxyIdentity};
 
 /// Most metadata entries kept of one node; gateways select by a few.
 const METADATA_MAX: usize = 256;
+
+/// Most bytes of all that is kept of one node; it is journaled whenever it changes.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a node is no identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +27,10 @@ pub(super) enum BadNode {
         "this stream belongs to node {before:?} and cannot become node {after:?}; open another stream"
     )]
     Other { before: String, after: String },
+    #[error(
+        "node {id:?} says {bytes} bytes of itself, and at most {TEXT_BYTES_MAX} are taken; shorten its metadata"
+    )]
+    TooLarge { id: String, bytes: usize },
 }
 
 /// Whom a node describes. Envoy's 516 extensions end here.
@@ -29,7 +38,7 @@ pub(super) fn identify(node: Option<Node>) -> Result<ProxyIdentity, BadNode> {
     let node = node
         .filter(|node| !node.id.is_empty())
         .ok_or(BadNode::Missing)?;
-    let id = match node.id.parse() {
+    let id: ProxyId = match node.id.parse() {
         Ok(id) => id,
         Err(cause) => return Err(BadNode::Id { id: node.id, cause }),
     };
@@ -52,10 +61,29 @@ pub(super) fn identify(node: Option<Node>) -> Result<ProxyIdentity, BadNode> {
             _ => None,
         });
     let locality = node.locality.unwrap_or_default();
+    let metadata: BTreeMap<String, String> = strings.take(METADATA_MAX).collect();
+    let said = metadata.iter().map(|(key, value)| key.len() + value.len());
+    let bytes = said.sum::<usize>()
+        + [
+            &node.cluster,
+            &locality.region,
+            &locality.zone,
+            &version,
+            &node.user_agent_name,
+        ]
+        .map(String::len)
+        .iter()
+        .sum::<usize>();
+    if bytes > TEXT_BYTES_MAX {
+        return Err(BadNode::TooLarge {
+            id: id.to_string(),
+            bytes,
+        });
+    }
     Ok(ProxyIdentity {
         id,
         cluster: node.cluster,
-        metadata: strings.take(METADATA_MAX).collect(),
+        metadata,
         locality: Locality {
             region: locality.region,
             zone: locality.zone,

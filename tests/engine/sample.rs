@@ -151,6 +151,7 @@ pub(crate) fn instance(id: &str, version: &str, port: u16, capacity: Option<Rps>
         version: name(version),
         locality: Locality::default(),
         capacity,
+        lease: None,
         labels: BTreeMap::new(),
     }
 }

@@ -4,6 +4,8 @@
 //! Like everything of a rollout it follows from counts, so it is asked again each turn. A call has a
 //! key of its own and is made once; only a retry, or a restart before the answer, makes it again.
 
+use std::collections::BTreeSet;
+
 use super::{Roll, is_on_its_way_out};
 use crate::domain::{InstanceId, VersionName};
 use crate::engine::hooks;
@@ -59,13 +61,19 @@ impl Roll {
     }
 
     /// The instances that nobody needs any more on account of this rollout: those that it released,
-    /// and, when the old version is not to come back, those of it that no proxy knows.
+    /// and, when the old version is not to come back, those of it that no proxy was ever told of.
     fn released(&self, turn: &Turn<'_>) -> impl Iterator<Item = (InstanceId, VersionName)> {
         let (name, old) = (self.name.clone(), self.old.clone());
         let at_the_end = self.state.batch.is_none()
             && self.remaining(turn).is_empty()
             && self.count_new(turn, |stage| *stage == Stage::Serving) >= self.desired;
         let none_comes_back = self.state.aborted || at_the_end;
+        let known = turn.state.services.get(&self.service);
+        let known = known.into_iter().flat_map(|state| &state.instances);
+        let told: BTreeSet<InstanceId> = known
+            .filter(|(_, known)| known.told)
+            .map(|(id, _)| id.clone())
+            .collect();
         snapshot(turn, &self.service)
             .into_iter()
             .filter_map(move |(id, version, stage)| {
@@ -74,7 +82,9 @@ impl Roll {
                         cause: Cause::Rollout(cause),
                         ..
                     } => cause == name,
-                    Stage::Registered | Stage::Ready => none_comes_back && version == old,
+                    Stage::Registered | Stage::Ready => {
+                        none_comes_back && version == old && !told.contains(&id)
+                    }
                     _ => false,
                 };
                 over.then_some((id, version))

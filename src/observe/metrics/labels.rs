@@ -28,6 +28,7 @@ impl BlockerLabels {
             Wait::NotUsed { .. } => "notUsed",
             Wait::OtherRollout { .. } => "otherRollout",
             Wait::Paused { .. } => "paused",
+            Wait::NoGateway => "noGateway",
             Wait::NoStable => "noStable",
             Wait::WrongStart { .. } => "wrongStart",
         };
