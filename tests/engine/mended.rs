@@ -196,3 +196,49 @@ fn a_recovered_engine_publishes_what_was_published() {
     let again = engine.handle(Event::Documents { documents, by }, world.now);
     assert_eq!(again, [], "the same documents again change nothing");
 }
+
+#[test]
+fn a_proxy_that_an_edit_takes_a_service_from_is_asked_until_it_has_let_go() {
+    let mut world = fleet(3, 1);
+    world.helpful = false;
+    drain(&mut world, "v1-0").unwrap();
+    world.until("it drains", 30, stage("v1-0", "draining"));
+    world.edit(|documents| {
+        for gateway in documents.gateways.values_mut() {
+            gateway.proxies.cluster = Some("others".to_owned());
+        }
+    });
+    let stands = world.stage("v1-0");
+    assert_eq!(
+        stands, "draining",
+        "it keeps its routes, and may have requests there"
+    );
+}
+
+#[test]
+fn after_a_restart_what_was_joining_waits_for_its_proxies_and_its_probe() {
+    let mut world = fleet(2, 2);
+    world.helpful = false;
+    world.appear("v1");
+    world.discover();
+    world.until("one joins", 10, stage("v1-2", "joining"));
+    world.crash();
+    world.event(Event::Tick);
+    assert_eq!(world.stage("v1-2"), "joining");
+    for edge in ["edge-0", "edge-1"] {
+        world.connect(&name(edge));
+    }
+    world.until("it serves", 60, stage("v1-2", "serving"));
+}
+
+#[test]
+fn a_version_of_which_nothing_is_left_answers_for_nothing() {
+    let mut world = fleet(1, 1);
+    world.helpful = false;
+    drain(&mut world, "v1-0").unwrap();
+    world.until("it is safe to stop", 30, stage("v1-0", "released"));
+    world.vanish(&name("v1-0"));
+    world.appear("v2");
+    world.discover();
+    world.until("the new version serves", 60, |w| w.weights() == "v2:100%");
+}
