@@ -86,13 +86,7 @@ impl Output {
         value: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
-        match self.format {
-            Format::Text => self.data(&text(value)),
-            Format::Json => {
-                let json = serde_json::to_string_pretty(value).map_err(io::Error::other);
-                self.data(&json.map_err(Failure::Stdout)?)
-            }
-        }
+        self.print(value, text, serde_json::to_string_pretty)
     }
 
     /// Prints data of a series: a line of text, or a line of JSON.
@@ -101,10 +95,19 @@ impl Output {
         value: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
+        self.print(value, text, serde_json::to_string)
+    }
+
+    fn print<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+        json: impl FnOnce(&T) -> serde_json::Result<String>,
+    ) -> Result<(), Failure> {
         match self.format {
             Format::Text => self.data(&text(value)),
             Format::Json => {
-                let json = serde_json::to_string(value).map_err(io::Error::other);
+                let json = json(value).map_err(io::Error::other);
                 self.data(&json.map_err(Failure::Stdout)?)
             }
         }
