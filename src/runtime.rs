@@ -12,6 +12,7 @@ mod mailbox;
 mod plane;
 
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};
+pub use documents::check_documents;
 pub use journal::{JournalError, replay};
 pub use mailbox::OnAppend;
 pub use plane::{Plane, PlaneOptions};

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Context;
 use super::failure::Failure;
+use crate::runtime::check_documents;
 use crate::snapshot::check_overlay;
 use crate::spec::{self, Source};
 
@@ -35,6 +36,10 @@ impl Validate {
         let output = &context.output;
         match spec::load(&sources, checked) {
             Ok(loaded) => {
+                check_documents(&loaded.documents).map_err(|what| Failure::News {
+                    what,
+                    hint: String::new(),
+                })?;
                 for warning in &loaded.warnings {
                     output.note(&warning.to_string());
                 }

@@ -15,8 +15,8 @@ use super::control::{Applied, ControlError, DocumentView, DocumentsView};
 use super::mailbox::Request;
 use crate::discovery::{DirectoryWatch, Discovery};
 use crate::domain::{Documents, Kind};
-use crate::engine::{Actor, Event};
-use crate::snapshot::check_overlay;
+use crate::engine::{Actor, Event, State, plan};
+use crate::snapshot::{CompileError, check_overlay, compile};
 use crate::spec::{self, Loaded, Refusal, Source};
 use crate::store::ENTRY_BYTES_MAX;
 
@@ -100,7 +100,7 @@ impl Keeper {
                 self.refuse(vec![format!("{by}: there is no document left")]);
             }
             Ok(loaded) => {
-                if let Err(problem) = check_size(&loaded.documents) {
+                if let Err(problem) = check_documents(&loaded.documents) {
                     self.refuse(vec![problem]);
                     return;
                 }
@@ -171,7 +171,8 @@ impl Keeper {
         let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
         let loaded = load(&sources);
         let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
-        check_size(&loaded.documents).map_err(|problem| ControlError::Documents(vec![problem]))?;
+        check_documents(&loaded.documents)
+            .map_err(|problem| ControlError::Documents(vec![problem]))?;
         self.keep(&own)
             .map_err(|error| ControlError::Unavailable(error.to_string()))?;
         self.own = own;
@@ -314,17 +315,27 @@ fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
     spec::load(sources, checked_overlay)
 }
 
-/// The journal takes a set as one entry, so it must fit into one.
-fn check_size(documents: &Documents) -> Result<(), String> {
-    let bytes = serde_json::to_vec(documents)
-        .map_err(|error| error.to_string())?
-        .len();
-    if bytes > DOCUMENTS_BYTES_MAX {
+/// Checks what only shows when a set is used: it must fit into one entry of the journal, and what it
+/// asks of proxies must be something that Envoy can be told. The error is for the author.
+pub fn check_documents(documents: &Documents) -> Result<(), String> {
+    let json = serde_json::to_vec(documents).map_err(|error| error.to_string())?;
+    if json.len() > DOCUMENTS_BYTES_MAX {
         return Err(format!(
-            "the set takes {bytes} bytes, and at most {DOCUMENTS_BYTES_MAX} can be kept"
+            "the set takes {} bytes, and at most {DOCUMENTS_BYTES_MAX} can be kept",
+            json.len()
         ));
     }
-    Ok(())
+    let state = State {
+        documents: documents.clone(),
+        ..State::default()
+    };
+    match compile(&plan(&state, state.generation.next())) {
+        Ok(_) => Ok(()),
+        Err(CompileError::Lint { source, .. }) => Err(source.to_string()),
+        Err(CompileError::Overlay { service, source }) => Err(format!(
+            "the overlay of service `{service}` does not fit: {source}"
+        )),
+    }
 }
 
 fn checked_overlay(overlay: &str) -> Result<(), String> {

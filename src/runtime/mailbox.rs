@@ -54,6 +54,8 @@ pub(super) struct Mailbox {
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
     pub(super) on_append: OnAppend,
+    /// Why the newest plan could not be told to anybody.
+    pub(super) unsaid: Option<String>,
     pub(super) stop: CancellationToken,
 }
 
@@ -136,8 +138,11 @@ impl Mailbox {
                 self.hooks.call(hook, call);
             }
         }
-        self.views
-            .send_replace(Arc::new(self.engine.view(clock::now())));
+        let mut view = self.engine.view(clock::now());
+        if self.unsaid.is_some() {
+            (view.ready, view.not_ready) = (false, self.unsaid.clone());
+        }
+        self.views.send_replace(Arc::new(view));
         for entry in numbered {
             // Nobody may be listening, which is fine.
             let _ = self.entries.send(entry);
@@ -171,7 +176,8 @@ impl Mailbox {
             .collect())
     }
 
-    fn publish(&self, plan: &Plan) {
+    fn publish(&mut self, plan: &Plan) {
+        self.unsaid = None;
         match compile(plan) {
             Ok(snapshot) => {
                 self.snapshots.send_replace(Some(Arc::new(snapshot)));
@@ -179,8 +185,11 @@ impl Mailbox {
             // The engine checks its plans and `spec` its documents, so this is a bug; proxies keep
             // what they have, and the generation shows as not acknowledged.
             Err(error) => {
-                let generation = plan.generation.0;
-                tracing::error!(generation, %error, "The plan cannot be expressed for Envoy");
+                let generation = plan.generation;
+                tracing::error!(%generation, %error, "The plan cannot be expressed for Envoy");
+                let said =
+                    format!("generation {generation} cannot be expressed for Envoy: {error}");
+                self.unsaid = Some(said);
             }
         }
     }

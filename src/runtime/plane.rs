@@ -92,6 +92,7 @@ impl Plane {
             entries: entry_sender.clone(),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
             on_append: options.on_append,
+            unsaid: None,
             stop: tasks.stopping(),
         };
         tasks.spawn_essential("engine", mailbox.run(first));

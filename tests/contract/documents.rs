@@ -160,3 +160,24 @@ fn check(root: &Value, at: &Value, path: &str) {
         _ => {}
     }
 }
+
+#[test]
+fn what_envoy_cannot_be_told_is_refused_beforehand() {
+    let documents = "kind: Gateway\nname: edge\nspec:\n  proxies: { cluster: web }\n  \
+        listeners: [{ port: 0, routes: [{ service: cart }] }]\n---\nkind: Service\nname: cart\n\
+        spec: { instances: { from: api }, protocol: http1, health: { grpc: \"\" } }\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("all.yaml");
+    fs_err::write(&file, documents).unwrap();
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .arg("validate")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("gRPC health check but speaks no HTTP/2"),
+        "{stderr}"
+    );
+}
