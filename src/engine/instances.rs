@@ -195,22 +195,25 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
         Subject::Rollout(rollout.spec.name.clone())
     });
     for (id, _) in heard_of {
-        let healthy = turn.facts.health(name, &id).is_some_and(|h| h.healthy);
-        match unused.remove(&id) {
+        match unused.remove(&id).or_else(|| not_healthy(turn, name, &id)) {
             Some(wait) => turn.wait(subject.clone(), wait),
-            None if healthy => turn.move_to(name, &id, Stage::Serving, "every proxy uses it"),
-            // After a restart it has yet to be probed.
-            None => {
-                let known = turn.state.services.get(name);
-                let known = known.and_then(|state| state.instances.get(&id));
-                let Some(version) = known.map(|known| known.instance.version.clone()) else {
-                    continue;
-                };
-                let instances = vec![format!("{id}: not probed yet")];
-                turn.wait(subject.clone(), Wait::NotReady { version, instances });
-            }
+            None => turn.move_to(name, &id, Stage::Serving, "every proxy uses it"),
         }
     }
+}
+
+/// What an instance that joins still waits for on our side: after a restart, its first probe.
+fn not_healthy(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Option<Wait> {
+    let said = match turn.facts.health(service, id) {
+        Some(health) if health.healthy => return None,
+        Some(health) => &health.detail,
+        None => "not probed yet",
+    };
+    let known = turn.state.services.get(service)?.instances.get(id)?;
+    Some(Wait::NotReady {
+        version: known.instance.version.clone(),
+        instances: vec![format!("{id}: {said}")],
+    })
 }
 
 /// Takes instances that go one stage further: weights moved away → draining → proven → removed →
