@@ -158,7 +158,7 @@ impl Roll {
     /// Brings instances of the version that comes up to `goal`. True when so many serve and no hook
     /// call is open.
     fn fill_up(&self, turn: &mut Turn<'_>, goal: u32) -> bool {
-        let hooks_done = self.call_hooks(turn, &self.places_left_empty(), goal);
+        let hooks_done = self.call_hooks(turn, &self.places_left_empty(turn), goal);
         let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
         if serving < goal {
             self.admit(turn, goal);

@@ -166,11 +166,16 @@ impl Roll {
 
     /// The places of instances of the version that comes which this rollout had stopped before it
     /// turned round.
-    pub(super) fn places_left_empty(&self) -> Vec<InstanceId> {
+    pub(super) fn places_left_empty(&self, turn: &Turn<'_>) -> Vec<InstanceId> {
         let calls = self.state.hooks.iter().map(|hook| &hook.call);
         let stops =
             calls.filter(|call| call.action == HookAction::Stop && call.version == self.new);
-        stops.map(|call| call.instance.clone()).collect()
+        let places = stops.map(|call| call.instance.clone());
+        let is_free = |place: &InstanceId| {
+            let there = self.member(turn, place);
+            there.is_none_or(|known| matches!(known.stage, Stage::Released { .. }))
+        };
+        places.filter(is_free).collect()
     }
 
     fn hook_call(&self, action: HookAction, instance: &InstanceId, of: &VersionName) -> HookCall {
