@@ -102,22 +102,25 @@ pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
             continue;
         }
         let takes_traffic = stage.endpoint() == Some(EndpointState::Healthy);
-        if takes_traffic && !others_take_traffic(turn, service) {
+        // What only joins is not what the service lives on while another serves, known or kept.
+        let joins = matches!(stage, Stage::Joining { .. });
+        if takes_traffic && !others_serve(turn, service, joins) {
             continue;
         }
         forget(turn, service, &id, Some(&stage));
     }
 }
 
-/// Is there an instance that takes traffic and that its source knows?
-fn others_take_traffic(turn: &Turn<'_>, service: &ServiceName) -> bool {
+/// Is there an instance that serves, and that its source knows, or that is kept all the same?
+fn others_serve(turn: &Turn<'_>, service: &ServiceName, or_kept: bool) -> bool {
     let Some(state) = turn.state.services.get(service) else {
         return false;
     };
     state
         .instances
         .iter()
-        .any(|(id, known)| known.stage == Stage::Serving && !turn.facts.vanished(service, id))
+        .filter(|(_, known)| known.stage == Stage::Serving)
+        .any(|(id, _)| or_kept || !turn.facts.vanished(service, id))
 }
 
 /// Moves instances by their health.
