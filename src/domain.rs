@@ -23,7 +23,7 @@ pub use name::{
     BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, ServiceName, VersionName,
 };
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
-pub use proxy::{Nack, ProxyIdentity};
+pub use proxy::{Client, Nack, ProxyIdentity};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{

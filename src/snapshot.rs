@@ -1,8 +1,8 @@
 //! A plan as encoded Envoy resources, and what an Envoy needs to come and fetch them.
 //!
-//! In goes a [`crate::domain::Plan`], out comes a [`Snapshot`]: for each gateway the clusters,
-//! assignments, listeners and routes that its proxies may see, each encoded once and named by its
-//! content. The same plan gives the same bytes on every replica and after every restart. During a
+//! In goes a [`crate::domain::Plan`], out comes a [`Snapshot`]: for each gateway, and each kind of
+//! client, the clusters, assignments, listeners and routes that its proxies may see, each encoded
+//! once and named by its content. The same plan gives the same bytes on every replica and after every restart. During a
 //! rollout only routes (weights) and assignments (endpoint states) change; clusters and HTTP
 //! listeners stay still.
 //!
@@ -15,6 +15,7 @@ mod bootstrap;
 mod cluster;
 mod compile;
 mod encode;
+mod grpc;
 mod lint;
 mod listener;
 mod overlay;

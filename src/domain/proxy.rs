@@ -21,6 +21,35 @@ pub struct ProxyIdentity {
     pub agent: String,
 }
 
+impl ProxyIdentity {
+    /// What kind of client it is, by the program that it says it is.
+    pub fn client(&self) -> Client {
+        if self.agent.starts_with(GRPC_AGENT) {
+            Client::Grpc
+        } else {
+            Client::Envoy
+        }
+    }
+}
+
+/// How every gRPC library begins `node.user_agent_name`: `gRPC C-core`, `gRPC Node Pure JS`, ….
+const GRPC_AGENT: &str = "gRPC";
+
+/// What kind of client a proxy is. All are told the same plan, each kind in the words that it
+/// understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Client {
+    /// An Envoy, or whatever else takes what an Envoy takes.
+    Envoy,
+    /// A program that finds a service's instances by itself, with the gRPC library.
+    Grpc,
+}
+
+impl Client {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Envoy, Self::Grpc];
+}
+
 /// A proxy's refusal of resources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nack {
@@ -32,4 +61,29 @@ pub struct Nack {
     pub resources: Vec<String>,
     /// The proxy's own words, with its random spacing and markers taken out.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_known_by_its_agent() {
+        for (agent, client) in [
+            ("envoy 1.40.0", Client::Envoy),
+            ("", Client::Envoy),
+            ("gRPC C-core linux C-core 55.0.0", Client::Grpc),
+            ("gRPC Node Pure JS 1.14.7", Client::Grpc),
+            ("gRPC Go 1.80.0", Client::Grpc),
+        ] {
+            let proxy = ProxyIdentity {
+                id: "a".parse().unwrap(),
+                cluster: String::new(),
+                metadata: BTreeMap::new(),
+                locality: Locality::default(),
+                agent: agent.into(),
+            };
+            assert_eq!(proxy.client(), client, "{agent}");
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! Who gets what: the resources of each gateway, and of a proxy that several gateways select.
+//!
+//! Each kind of client has resources of its own, so that none is ever told another's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ResourceKind, ResourceSet};
-use crate::domain::{Generation, ProxyIdentity, ProxySelector};
+use crate::domain::{Client, Generation, ProxyIdentity, ProxySelector};
 
 /// One published generation, for everybody. Immutable; readers share it and never lock.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +23,8 @@ pub struct Snapshot {
 pub struct Audience {
     /// Who.
     pub selector: ProxySelector,
-    /// What.
-    pub resources: Arc<ResourceSet>,
+    /// What, in the words of each kind of client; one that is missing is told nothing at all.
+    pub resources: BTreeMap<Client, Arc<ResourceSet>>,
 }
 
 impl Snapshot {
@@ -46,16 +49,21 @@ impl Snapshot {
     /// What `proxy` may see; `None` when no gateway selects it, so that it is told nothing at all
     /// rather than that nothing exists.
     pub fn for_proxy(&self, proxy: &ProxyIdentity) -> Option<Arc<ResourceSet>> {
-        let mut selected = self.audiences.iter().filter(|a| a.selector.selects(proxy));
-        let first = &selected.next()?.resources;
+        let client = proxy.client();
+        let mut selected = self
+            .audiences
+            .iter()
+            .filter(|audience| audience.selector.selects(proxy))
+            .filter_map(|audience| audience.resources.get(&client));
+        let first = selected.next()?;
         let mut rest = selected.peekable();
         if rest.peek().is_none() {
             return Some(Arc::clone(first));
         }
         let mut union = ResourceSet::clone(first);
-        for audience in rest {
+        for resources in rest {
             for kind in ResourceKind::ALL {
-                for resource in audience.resources.of(kind).values() {
+                for resource in resources.of(kind).values() {
                     union.insert(kind, Arc::clone(resource));
                 }
             }

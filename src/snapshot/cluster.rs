@@ -42,7 +42,7 @@ const RETRIES_MAX: u32 = 1024;
 
 /// Connections, pending requests and requests per cluster. Envoy's default of 1024 each would refuse
 /// requests of a busy service in the middle of a rollout; an overlay sets a real limit.
-const LOAD_MAX: u32 = 100_000;
+pub(super) const LOAD_MAX: u32 = 100_000;
 
 /// Spreads the checks of many proxies, which would else all come at the same moment.
 const HEALTH_JITTER_PERCENT: u32 = 20;

@@ -1,6 +1,6 @@
 //! From a plan to its snapshot: lint, encode each resource once, share it between audiences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message;
@@ -8,8 +8,8 @@ use prost::Message;
 use super::lint::{LintError, lint};
 use super::overlay::OverlayError;
 use super::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
-use super::{assignment, cluster, encode, listener, route};
-use crate::domain::{Gateway, Plan, Protocol, ServiceName, ServicePlan};
+use super::{assignment, cluster, encode, grpc, listener, route};
+use crate::domain::{Client, Gateway, Plan, Protocol, ServiceName, ServicePlan};
 
 /// Why a plan has no snapshot. Nothing may be published then; the last snapshot stays.
 #[derive(Debug, thiserror::Error)]
@@ -41,17 +41,21 @@ pub fn compile(plan: &Plan) -> Result<Snapshot, CompileError> {
     for service in &plan.services {
         services.insert(&service.name, service_resources(plan, service)?);
     }
-    let audience = |gateway: &Gateway| {
+    let flavour = |gateway: &Gateway, client| {
         let mut set = ResourceSet::new(generation);
         let reachable = gateway.reachable().into_iter();
-        for (kind, resource) in reachable.filter_map(|name| services.get(name)).flatten() {
+        let reachable = reachable.filter_map(|name| services.get(name)?.get(&client));
+        for (kind, resource) in reachable.flatten() {
             set.insert(*kind, Arc::clone(resource));
         }
-        add_listeners(plan, gateway, &mut set);
-        Audience {
-            selector: gateway.proxies.clone(),
-            resources: Arc::new(set),
+        if client == Client::Envoy {
+            add_listeners(plan, gateway, &mut set);
         }
+        (client, Arc::new(set))
+    };
+    let audience = |gateway: &Gateway| Audience {
+        selector: gateway.proxies.clone(),
+        resources: Client::ALL.map(|client| flavour(gateway, client)).into(),
     };
     Ok(Snapshot::new(
         generation,
@@ -61,8 +65,21 @@ pub fn compile(plan: &Plan) -> Result<Snapshot, CompileError> {
 
 type Resources = Vec<(ResourceKind, Arc<Resource>)>;
 
-/// What every gateway that reaches the service needs of it.
-fn service_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, CompileError> {
+/// What every gateway that reaches the service needs of it, for each kind of client that can call it.
+fn service_resources(
+    plan: &Plan,
+    service: &ServicePlan,
+) -> Result<BTreeMap<Client, Resources>, CompileError> {
+    let for_envoy = envoy_resources(plan, service)?;
+    let mut all = BTreeMap::new();
+    if service.protocol == Protocol::Grpc {
+        all.insert(Client::Grpc, grpc_resources(service, &for_envoy));
+    }
+    all.insert(Client::Envoy, for_envoy);
+    Ok(all)
+}
+
+fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, CompileError> {
     let mut all = Resources::new();
     let mut add = |kind, name: &str, encoded| {
         all.push((kind, encode::resource(kind, name, encoded)));
@@ -84,6 +101,44 @@ fn service_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, Co
         add(ResourceKind::Route, &routes.name, routes.encode_to_vec());
     }
     Ok(all)
+}
+
+/// Assignments are the bulk; gRPC clients share an Envoy's wherever both are told the same.
+fn grpc_resources(service: &ServicePlan, for_envoy: &Resources) -> Resources {
+    let mut all = Resources::new();
+    let mut add = |kind, name: &str, encoded| {
+        all.push((kind, encode::resource(kind, name, encoded)));
+    };
+    let listener = grpc::listener(&service.name);
+    add(
+        ResourceKind::Listener,
+        &listener.name,
+        listener.encode_to_vec(),
+    );
+    let routes = grpc::routes(service);
+    add(ResourceKind::Route, &routes.name, routes.encode_to_vec());
+    for version in &service.versions {
+        let cluster = grpc::cluster(&service.name, &version.name);
+        add(
+            ResourceKind::Cluster,
+            &cluster.name,
+            cluster.encode_to_vec(),
+        );
+        if !grpc::shares_assignment(version) {
+            let assignment = grpc::assignment(&service.name, version);
+            let name = &assignment.cluster_name;
+            add(ResourceKind::Endpoint, name, assignment.encode_to_vec());
+        }
+    }
+    let own: BTreeSet<_> = all
+        .iter()
+        .map(|(kind, it)| (*kind, Arc::clone(&it.name)))
+        .collect();
+    let shared = for_envoy.iter().filter(|(kind, it)| {
+        *kind == ResourceKind::Endpoint && !own.contains(&(*kind, Arc::clone(&it.name)))
+    });
+    all.extend(shared.cloned());
+    all
 }
 
 /// A gateway's own listeners, and the routes of those that speak HTTP.

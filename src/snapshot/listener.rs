@@ -52,16 +52,29 @@ pub(super) fn named(gateway: &Gateway) -> impl Iterator<Item = (String, &Listene
 /// A listener whose requests follow the routes of its name.
 pub(super) fn http(name: &str, listener: &Listener) -> EnvoyListener {
     let manager = HttpConnectionManager {
-        stat_prefix: name.to_owned(),
-        route_specifier: Some(RouteSpecifier::Rds(Rds {
-            config_source: Some(ads(None)),
-            route_config_name: name.to_owned(),
-        })),
         use_remote_address: Some(truth(true)),
         upgrade_configs: vec![UpgradeConfig {
             upgrade_type: "websocket".to_owned(),
             ..UpgradeConfig::default()
         }],
+        ..http_manager(name)
+    };
+    with_filter(
+        name,
+        listener,
+        "envoy.filters.network.http_connection_manager",
+        pack_any(manager),
+    )
+}
+
+/// What every HTTP listener has in it: its requests follow the routes of its name.
+pub(super) fn http_manager(name: &str) -> HttpConnectionManager {
+    HttpConnectionManager {
+        stat_prefix: name.to_owned(),
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(ads(None)),
+            route_config_name: name.to_owned(),
+        })),
         http_filters: vec![HttpFilter {
             name: "envoy.filters.http.router".to_owned(),
             config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(
@@ -70,13 +83,7 @@ pub(super) fn http(name: &str, listener: &Listener) -> EnvoyListener {
             ..HttpFilter::default()
         }],
         ..HttpConnectionManager::default()
-    };
-    with_filter(
-        name,
-        listener,
-        "envoy.filters.network.http_connection_manager",
-        pack_any(manager),
-    )
+    }
 }
 
 /// A listener whose connections go to the versions of one TCP service.

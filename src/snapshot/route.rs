@@ -28,7 +28,7 @@ use crate::domain::{Plan, Route, ServiceName, ServicePlan, Span};
 const UNAVAILABLE: u32 = 503;
 
 /// The host pattern that matches everything.
-const ANY_HOST: &str = "*";
+pub(super) const ANY_HOST: &str = "*";
 
 /// The routes of one listener, in the order in which its document gives them.
 pub(super) fn listener_routes(plan: &Plan, name: String, routes: &[Route]) -> RouteConfiguration {
@@ -64,7 +64,8 @@ pub(super) fn service_routes(plan: &Plan, service: &ServiceName) -> RouteConfigu
     )
 }
 
-fn configuration(name: String, virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
+/// Routes under a name.
+pub(super) fn configuration(name: String, virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
     RouteConfiguration {
         name,
         virtual_hosts,
@@ -75,7 +76,7 @@ fn configuration(name: String, virtual_hosts: Vec<VirtualHost>) -> RouteConfigur
 }
 
 /// A virtual host, named by its first host pattern, which no other one has.
-fn virtual_host(domains: Vec<String>, routes: Vec<EnvoyRoute>) -> VirtualHost {
+pub(super) fn virtual_host(domains: Vec<String>, routes: Vec<EnvoyRoute>) -> VirtualHost {
     let name = domains.first().cloned().unwrap_or_default();
     VirtualHost {
         name,
@@ -112,18 +113,27 @@ fn covers(pattern: &str, domain: &str) -> bool {
 
 fn to_service(plan: &Plan, prefix: &str, service: &ServiceName) -> EnvoyRoute {
     let clusters = plan.service(service).map(weights).unwrap_or_default();
-    let action = if clusters.is_empty() {
-        Action::DirectResponse(no_version(service))
+    if clusters.is_empty() {
+        route(prefix, Action::DirectResponse(no_version(service)))
     } else {
-        Action::Route(RouteAction {
-            cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
-                clusters,
-                ..WeightedCluster::default()
-            })),
-            timeout: Some(duration(Span::ZERO)),
-            ..RouteAction::default()
-        })
+        to_clusters(prefix, clusters)
+    }
+}
+
+/// A route to clusters, by their shares.
+pub(super) fn to_clusters(prefix: &str, clusters: Vec<ClusterWeight>) -> EnvoyRoute {
+    let action = RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
+            clusters,
+            ..WeightedCluster::default()
+        })),
+        timeout: Some(duration(Span::ZERO)),
+        ..RouteAction::default()
     };
+    route(prefix, Action::Route(action))
+}
+
+fn route(prefix: &str, action: Action) -> EnvoyRoute {
     EnvoyRoute {
         r#match: Some(RouteMatch {
             path_specifier: Some(PathSpecifier::Prefix(prefix.to_owned())),
@@ -134,7 +144,8 @@ fn to_service(plan: &Plan, prefix: &str, service: &ServiceName) -> EnvoyRoute {
     }
 }
 
-fn weights(service: &ServicePlan) -> Vec<ClusterWeight> {
+/// The shares of a service's routed versions.
+pub(super) fn weights(service: &ServicePlan) -> Vec<ClusterWeight> {
     let weight = |version: &crate::domain::VersionPlan| ClusterWeight {
         name: cluster_name(&service.name, &version.name),
         weight: Some(number(u32::from(version.weight.get()))),

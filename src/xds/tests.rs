@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Code, Streaming};
 
 use super::{NoObserver, XdsServer};
-use crate::domain::{Generation, ProxySelector, Time};
+use crate::domain::{Client, Generation, ProxySelector, Time};
 use crate::engine::{Event, ProxyEvent};
 use crate::snapshot::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
 
@@ -72,7 +72,7 @@ fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Arc<Snapshot> {
     };
     let audience = Audience {
         selector,
-        resources: Arc::new(resources),
+        resources: [(Client::Envoy, Arc::new(resources))].into(),
     };
     Arc::new(Snapshot::new(Generation(generation), vec![audience]))
 }
@@ -290,7 +290,7 @@ async fn a_proxy_that_no_gateway_selects_is_told_nothing_until_one_does() {
     );
     let audience = Audience {
         selector: ProxySelector::default(),
-        resources: Arc::new(all),
+        resources: [(Client::Envoy, Arc::new(all))].into(),
     };
     let next = Snapshot::new(Generation(2), vec![audience]);
     world.snapshots.send_replace(Some(Arc::new(next)));

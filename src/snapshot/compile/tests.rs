@@ -152,3 +152,55 @@ fn errors_name_the_object() {
     let error = compile(&plan).unwrap_err();
     assert!(matches!(error, CompileError::Lint { .. }), "{error}");
 }
+
+/// Everything that a gRPC client of `web` may see, as `kind name`.
+fn seen_by_grpc(plan: &Plan) -> Vec<String> {
+    let client = ProxyIdentity {
+        agent: "gRPC C-core 55".into(),
+        ..proxy("web")
+    };
+    let set = compile(plan).unwrap().for_proxy(&client).unwrap();
+    let of = |kind: ResourceKind| {
+        set.of(kind)
+            .keys()
+            .map(move |name| format!("{kind} {name}"))
+    };
+    ResourceKind::ALL.into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn a_grpc_client_has_a_listener_by_the_services_name_and_never_an_envoys() {
+    let mut plan = samples::plan();
+    assert_eq!(seen_by_grpc(&plan), [""; 0], "it speaks no HTTP/1");
+    plan.services[0].protocol = Protocol::Grpc;
+    assert_eq!(
+        seen_by_grpc(&plan),
+        [
+            "cluster cart/v1",
+            "cluster cart/v2",
+            "endpoint cart/v1",
+            "endpoint cart/v2",
+            "listener cart",
+            "route cart",
+        ]
+    );
+    assert!(!seen(&plan).contains_key("listener cart"));
+}
+
+#[test]
+fn grpc_clients_share_the_assignments_of_envoys_in_which_nothing_drains() {
+    let mut plan = samples::plan();
+    plan.services[0].protocol = Protocol::Grpc;
+    plan.services[0].versions[0].endpoints[1].state = EndpointState::Draining;
+    let snapshot = compile(&plan).unwrap();
+    let of = |agent: &str, name| {
+        let client = ProxyIdentity {
+            agent: agent.into(),
+            ..proxy("web")
+        };
+        let set = snapshot.for_proxy(&client).unwrap();
+        Arc::clone(&set.of(ResourceKind::Endpoint)[name])
+    };
+    let is_shared = |name| Arc::ptr_eq(&of("envoy", name), &of("gRPC", name));
+    assert!(is_shared("cart/v2") && !is_shared("cart/v1"));
+}
