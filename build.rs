@@ -3,6 +3,8 @@
 //! The `envoy-types` package ships it as a file but exports it nowhere, so it is taken from the very
 //! package that is linked: its version can never differ from the generated types, and no copy of it
 //! lives in this repository. Comments and positions, three quarters of its size, are left out.
+//!
+//! With the feature `harness-adapter` it also compiles `proto/adapter`, without protoc.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ const DESCRIPTORS: &str = "src/generated/types.bin";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.lock");
+    #[cfg(feature = "harness-adapter")]
+    compile_adapter()?;
 
     let source = package_dir()?.join(DESCRIPTORS);
     #[expect(
@@ -36,6 +40,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     )]
     std::fs::write(&target, set.encode_to_vec())
         .map_err(|e| format!("{}: {e}", target.display()))?;
+    Ok(())
+}
+
+/// The adapter service of the public xDS test harness.
+#[cfg(feature = "harness-adapter")]
+fn compile_adapter() -> Result<(), Box<dyn Error>> {
+    const FOLDER: &str = "proto";
+    const FILE: &str = "adapter/adapter.proto";
+    println!("cargo::rerun-if-changed={FOLDER}/{FILE}");
+    let files = protox::compile([FILE], [FOLDER])?;
+    tonic_prost_build::configure()
+        .compile_well_known_types(true)
+        .extern_path(".google.protobuf", "::envoy_types::pb::google::protobuf")
+        .compile_fds(files)?;
     Ok(())
 }
 

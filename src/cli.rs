@@ -13,6 +13,8 @@ mod demo;
 mod drain;
 mod failure;
 mod get;
+#[cfg(feature = "harness-adapter")]
+mod harness;
 mod history;
 mod instances;
 mod output;

@@ -7,6 +7,8 @@ pub mod demo;
 pub mod discovery;
 pub mod domain;
 pub mod engine;
+#[cfg(feature = "harness-adapter")]
+pub mod harness;
 pub mod observe;
 pub mod process;
 pub mod protocol;

@@ -28,6 +28,7 @@ mod samples;
 pub use audience::{Audience, Snapshot};
 pub use bootstrap::{BootstrapOptions, Shape, Variant, bootstrap};
 pub use compile::{CompileError, compile};
+pub use encode::labelled;
 pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay};
 pub use resource::{Resource, ResourceKind, ResourceSet};

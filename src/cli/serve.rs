@@ -15,6 +15,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -22,12 +23,13 @@ use tonic::transport::server::TcpIncoming;
 use super::Context;
 use super::failure::Failure;
 use super::signal::stopped;
+use crate::engine::Event;
 use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
 use crate::runtime::{Control, Plane, PlaneOptions};
 use crate::store::EmbeddedStore;
 use crate::telemetry::{MetricsReceiver, TelemetryCounters};
-use crate::xds::XdsServer;
+use crate::xds::{Snapshots, XdsServer};
 use crate::{api, demo};
 
 /// Run the control plane
@@ -64,6 +66,10 @@ pub(super) struct Serve {
     /// Listen without encryption and without asking who it is, also where others can connect
     #[arg(long)]
     insecure: bool,
+    /// Serve what the public xDS test harness sets here, and nothing else; see docs/harness.md
+    #[cfg(feature = "harness-adapter")]
+    #[arg(long, hide = true, value_name = "IP:PORT")]
+    harness_adapter: Option<SocketAddr>,
     /// End when stdin is closed, so that no child outlives its parent
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -109,7 +115,13 @@ impl Serve {
         let (xds_at, api_at) = (local(&xds), local(&api));
         let reports = MetricsReceiver::new(plane.events());
         let counted = reports.counters();
-        let proxies = serve_proxies(&tasks, &plane, &metrics, reports, xds);
+        let source = (plane.snapshots(), plane.events());
+        #[cfg(feature = "harness-adapter")]
+        let source = match self.harness_adapter {
+            Some(address) => super::harness::serve(&tasks, address).await?,
+            None => source,
+        };
+        let proxies = serve_proxies(&tasks, source, &metrics, reports, xds);
         tasks.spawn_essential("xds", proxies);
         tasks.spawn_essential("api", serve_api(&tasks, &plane, &metrics, api));
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
@@ -135,10 +147,14 @@ impl Serve {
 
     /// Whoever can reach the ports can move traffic, so only loopback is open by default.
     fn check_addresses(&self) -> Result<(), Failure> {
-        for (address, flag) in [
-            (self.listen_xds, "--listen-xds"),
-            (self.listen_api, "--listen-api"),
-        ] {
+        let open = [
+            (Some(self.listen_xds), "--listen-xds"),
+            (Some(self.listen_api), "--listen-api"),
+            #[cfg(feature = "harness-adapter")]
+            (self.harness_adapter, super::harness::FLAG),
+        ];
+        for (address, flag) in open {
+            let Some(address) = address else { continue };
             if !address.ip().is_loopback() && !self.insecure {
                 return Err(Failure::News {
                     what: format!("{flag} {address} is open to others, without encryption"),
@@ -150,7 +166,7 @@ impl Serve {
     }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
         .map_err(|error| Failure::News {
@@ -173,7 +189,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn serve_proxies(
     tasks: &Tasks,
-    plane: &Plane,
+    (snapshots, events): (Snapshots, mpsc::Sender<Event>),
     metrics: &Arc<Metrics>,
     reports: MetricsReceiver,
     listener: TcpListener,
@@ -181,8 +197,8 @@ fn serve_proxies(
     let stop = tasks.stopping();
     let identifier = format!("tidegate/{}", env!("CARGO_PKG_VERSION"));
     let ads = XdsServer::new(
-        plane.snapshots(),
-        plane.events(),
+        snapshots,
+        events,
         Arc::clone(metrics) as _,
         identifier,
         Arc::new(clock::now),

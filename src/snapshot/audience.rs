@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ResourceKind, ResourceSet};
-use crate::domain::{Client, Generation, ProxyIdentity, ProxySelector};
+use crate::domain::{Client, Generation, ProxyId, ProxyIdentity, ProxySelector};
 
 /// One published generation, for everybody. Immutable; readers share it and never lock.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,7 @@ pub struct Snapshot {
     /// How often an operator asked to try again what proxies refused of it.
     pub attempt: u64,
     audiences: Vec<Audience>,
+    own: BTreeMap<ProxyId, Arc<ResourceSet>>,
 }
 
 /// The proxies that one gateway selects, and what they may see.
@@ -34,6 +35,25 @@ impl Snapshot {
             generation,
             attempt: 0,
             audiences,
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// The set that this one proxy was given.
+    pub fn own(&self, proxy: &ProxyId) -> Option<&Arc<ResourceSet>> {
+        self.own.get(proxy)
+    }
+
+    /// How many proxies have a set of their own.
+    pub fn owners(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Gives one proxy a set of its own, whatever gateways select it; or, with `None`, no more.
+    pub fn give(&mut self, proxy: ProxyId, resources: Option<Arc<ResourceSet>>) {
+        match resources {
+            Some(resources) => drop(self.own.insert(proxy, resources)),
+            None => drop(self.own.remove(&proxy)),
         }
     }
 
@@ -49,6 +69,9 @@ impl Snapshot {
     /// What `proxy` may see; `None` when no gateway selects it, so that it is told nothing at all
     /// rather than that nothing exists.
     pub fn for_proxy(&self, proxy: &ProxyIdentity) -> Option<Arc<ResourceSet>> {
+        if let Some(own) = self.own.get(&proxy.id) {
+            return Some(Arc::clone(own));
+        }
         let client = proxy.client();
         let mut selected = self
             .audiences

@@ -19,10 +19,24 @@ const RESOURCES_FIELD: u32 = 2;
 /// Hex digits of a version: 64 bits, so that two contents of one name meet by chance never.
 const VERSION_DIGITS: usize = 16;
 
-/// The resource `name` with this content.
+/// The resource `name` with this content, named by it.
 pub(super) fn resource(kind: ResourceKind, name: &str, encoded: Vec<u8>) -> Arc<Resource> {
-    let hash = blake3::hash(&encoded).to_hex();
-    let version = &hash.as_str()[..VERSION_DIGITS];
+    let version = version(&encoded);
+    wrapped(kind, name, &version, encoded)
+}
+
+/// The resource `name` with this content, which counts as another one under another `label`, however
+/// equal the content is.
+pub fn labelled(kind: ResourceKind, name: &str, label: &str, encoded: Vec<u8>) -> Arc<Resource> {
+    let version = format!("{label}-{}", version(&encoded));
+    wrapped(kind, name, &version, encoded)
+}
+
+fn version(encoded: &[u8]) -> String {
+    blake3::hash(encoded).to_hex()[..VERSION_DIGITS].to_owned()
+}
+
+fn wrapped(kind: ResourceKind, name: &str, version: &str, encoded: Vec<u8>) -> Arc<Resource> {
     let any = Any {
         type_url: kind.type_url().to_owned(),
         value: encoded,

@@ -82,6 +82,7 @@ pub struct ResourceSet {
     endpoints: BTreeMap<Arc<str>, Arc<Resource>>,
     listeners: BTreeMap<Arc<str>, Arc<Resource>>,
     routes: BTreeMap<Arc<str>, Arc<Resource>>,
+    labels: BTreeMap<ResourceKind, Arc<str>>,
 }
 
 impl ResourceSet {
@@ -105,12 +106,30 @@ impl ResourceSet {
 
     /// Adds or replaces one resource.
     pub fn insert(&mut self, kind: ResourceKind, resource: Arc<Resource>) {
-        let map = match kind {
+        self.of_mut(kind)
+            .insert(Arc::clone(&resource.name), resource);
+    }
+
+    /// Takes one resource away, if it is there.
+    pub fn remove(&mut self, kind: ResourceKind, name: &str) -> Option<Arc<Resource>> {
+        self.of_mut(kind).remove(name)
+    }
+
+    const fn of_mut(&mut self, kind: ResourceKind) -> &mut BTreeMap<Arc<str>, Arc<Resource>> {
+        match kind {
             ResourceKind::Cluster => &mut self.clusters,
             ResourceKind::Endpoint => &mut self.endpoints,
             ResourceKind::Listener => &mut self.listeners,
             ResourceKind::Route => &mut self.routes,
-        };
-        map.insert(Arc::clone(&resource.name), resource);
+        }
+    }
+    /// Has responses of this type bear `version`, where somebody outside names the states.
+    pub fn label(&mut self, kind: ResourceKind, version: &str) {
+        self.labels.insert(kind, version.into());
+    }
+
+    /// What somebody outside calls the state of this type.
+    pub fn version(&self, kind: ResourceKind) -> Option<&Arc<str>> {
+        self.labels.get(&kind)
     }
 }

@@ -35,7 +35,7 @@ impl Channel {
     pub(in crate::protocol) fn refresh(&mut self, target: &ResourceSet) {
         let wanted = target.of(self.kind);
         if let Some(version) = self.resumed_from.take() {
-            self.resume(&version, wanted);
+            self.resume(&version, target);
         }
         self.try_refused_again(wanted);
 
@@ -64,8 +64,13 @@ impl Channel {
     }
 
     /// A SotW client that holds exactly this set need not be sent it again.
-    fn resume(&mut self, version: &str, wanted: &Wanted) {
-        if version != content_version(wanted.values()) {
+    fn resume(&mut self, version: &str, target: &ResourceSet) {
+        let wanted = target.of(self.kind);
+        let current = target.version(self.kind).map_or_else(
+            || content_version(wanted.values()),
+            |label| label.as_ref().to_owned(),
+        );
+        if version != current {
             self.answer_owed = true;
             self.holds_unknown = true;
             return;
@@ -177,6 +182,7 @@ impl Channel {
         let added = added.map(|resource| Arc::clone(&resource.name)).collect();
 
         let version = match self.variant {
+            _ if let Some(label) = target.version(self.kind) => label.as_ref().to_owned(),
             Variant::Delta => target.generation.to_string(),
             Variant::Sotw if self.is_whole() => content_version(&resources),
             Variant::Sotw => content_version(
