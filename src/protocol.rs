@@ -7,7 +7,7 @@
 //! - `subscription`: which names a client wants of one type, wildcards included.
 //! - `channel`: one type on one stream; at most one response waits for its answer.
 //! - `order`: what each addition and removal waits for, as a table.
-//! - `stream`: four channels, their order, and when a generation is in force.
+//! - `stream`: a channel for each type, their order, and when a generation is in force.
 //!
 //! Invariants: newer state waits behind an unanswered response and replaces what waited there, so
 //! memory does not grow with the rate of change; what was refused is not sent again until it
@@ -27,5 +27,6 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+pub use channel::{Held, HeldState, Refusal};
 pub use message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
 pub use stream::{ACK_TIMEOUT, GATE_TIMEOUT, Stream};

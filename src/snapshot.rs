@@ -24,11 +24,13 @@ mod resource;
 mod route;
 #[cfg(test)]
 mod samples;
+mod set;
 
 pub use audience::{Audience, Snapshot};
 pub use bootstrap::{BootstrapOptions, Shape, Variant, bootstrap};
-pub use compile::{CompileError, compile};
+pub use compile::{CompileError, Compiler, compile};
 pub use encode::labelled;
 pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay};
-pub use resource::{Resource, ResourceKind, ResourceSet};
+pub use resource::{Resource, ResourceKind};
+pub use set::{ByName, Changes, Names, ResourceSet};

@@ -1,22 +1,27 @@
-//! xDS on the wire: the aggregated discovery service, its streams, and what becomes of them.
+//! xDS on the wire: the discovery services, their streams, and what becomes of them.
 //!
 //! In come gRPC streams of proxies and snapshots on a watch; out go responses, and events about
 //! proxies to the engine. The rules of the protocol live in `protocol`; here are bytes, identity,
 //! limits and cleanup.
 //!
-//! - `ads`: the gRPC service, written on HTTP bodies so that responses share their bytes.
+//! - `server`: what all streams share, and the doors to it.
+//! - `discovery`: the gRPC services, for all types at once and for each type, written on HTTP bodies
+//!   so that responses share their bytes.
 //! - `frames`: a response as a private nonce and a shared rest.
 //! - `identity`: the node of a request, checked and reduced.
 //! - `stream`: one stream, driven as its response body is read: a proxy that does not read stalls
 //!   itself alone, and when its connection goes everything goes with it.
 //! - `registry`: the streams of each proxy, as one proxy to the engine.
+//! - `inspector`: what each proxy was told, for people who ask.
 //! - `observer`: hooks for metrics.
 
-mod ads;
+mod discovery;
 mod frames;
 mod identity;
+mod inspector;
 mod observer;
 mod registry;
+mod server;
 mod stream;
 
 #[cfg(test)]
@@ -26,8 +31,9 @@ use std::sync::Arc;
 
 use crate::domain::Time;
 
-pub use ads::{AdsService, Snapshots, XdsServer};
+pub use inspector::{Inspector, ProxyState, StreamState};
 pub use observer::{NoObserver, Observer};
+pub use server::{Snapshots, XdsServer};
 
 /// Where streams read the time; the runtime owns the real one.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use super::Context;
@@ -204,7 +203,7 @@ fn serve_proxies(
         Arc::new(clock::now),
         stop.clone(),
     );
-    let routes = Routes::new(ads.into_service()).add_service(reports.into_service());
+    let routes = ads.into_routes().add_service(reports.into_service());
     async move {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

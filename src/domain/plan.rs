@@ -47,7 +47,10 @@ pub struct Plan {
 impl Plan {
     /// The part of one service.
     pub fn service(&self, name: &ServiceName) -> Option<&ServicePlan> {
-        self.services.iter().find(|service| service.name == *name)
+        let found = self
+            .services
+            .binary_search_by(|service| service.name.cmp(name));
+        found.ok().map(|index| &self.services[index])
     }
 }
 

@@ -4,17 +4,26 @@
 //! a slow client gets the newest state and never a backlog.
 
 mod build;
+mod due;
+mod entry;
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::message::{Ask, Refused, Variant};
+use super::nack;
 use super::order::Op;
 use super::subscription::{Change, Subscription};
 use crate::domain::{Generation, Span, Time};
-use crate::snapshot::{Resource, ResourceKind};
+use crate::snapshot::{Names, Resource, ResourceKind, ResourceSet};
+
+use entry::{Content, Entry, Told};
+
+use build::content_version;
 
 pub(super) use build::{Built, is_nonce_of};
+pub use held::{Held, HeldState};
 
 /// One type on one stream.
 #[derive(Debug)]
@@ -36,48 +45,10 @@ pub(super) struct Channel {
     outstanding: Option<Outstanding>,
     /// The nonce of the last response if it was accepted.
     accepted_nonce: Option<String>,
-    /// A refusal stands.
-    is_refused: bool,
-}
-
-/// What the client knows under one name.
-#[derive(Debug, Default)]
-struct Entry {
-    told: Told,
-    /// It may hold something: what was accepted, or part of a response that it refused.
-    may_hold: bool,
-    /// The content last accepted, kept where a SotW response must repeat it.
-    accepted: Option<Arc<Resource>>,
-}
-
-/// The version of a content; `None` when there is none: the name does not exist.
-type Content = Option<Arc<str>>;
-
-/// The last word on a name, and the answer to it.
-#[derive(Debug, Default)]
-enum Told {
-    Acked(Content),
-    /// Refused, in the response of this number.
-    Nacked(Content, u64),
-    /// Nothing on this stream, or nothing that can be relied on.
-    #[default]
-    Nothing,
-    Sent(Content),
-}
-
-impl Entry {
-    const fn is_refused(&self) -> bool {
-        matches!(self.told, Told::Nacked(..))
-    }
-}
-
-impl Told {
-    const fn content(&self) -> Option<&Content> {
-        match self {
-            Self::Acked(content) | Self::Nacked(content, _) | Self::Sent(content) => Some(content),
-            Self::Nothing => None,
-        }
-    }
+    /// Names whose last word was refused.
+    refused: Names,
+    /// The refusal that came last, for people.
+    refusal: Option<Refusal>,
 }
 
 /// A response without its answer.
@@ -104,13 +75,30 @@ pub(super) struct Answer {
     pub(super) names: Vec<Arc<str>>,
 }
 
+/// A refusal, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why, in the client's words.
+    pub message: String,
+    /// When the client said so.
+    pub at: Time,
+}
+
 /// What a request asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Asked {
     /// The client holds something from an earlier stream.
     pub(super) resumes: bool,
-    /// It changes what is due.
-    pub(super) is_news: bool,
+    /// Where it changes what is due.
+    pub(super) news: News,
+}
+
+/// Where something changed.
+#[derive(Debug)]
+pub(super) enum News {
+    Everywhere,
+    /// Under these names; maybe none.
+    Under(Names),
 }
 
 /// How far a type is with one kind of change.
@@ -139,7 +127,8 @@ impl Channel {
             removals: BTreeSet::new(),
             outstanding: None,
             accepted_nonce: None,
-            is_refused: false,
+            refused: Names::new(),
+            refusal: None,
         }
     }
 
@@ -151,8 +140,19 @@ impl Channel {
         self.subscription.is_asked()
     }
 
-    pub(super) const fn is_refused(&self) -> bool {
-        self.is_refused
+    /// Is there anything that the client wants of this type?
+    pub(super) fn wants_anything(&self) -> bool {
+        self.subscription.is_wildcard() || !self.subscription.names().is_empty()
+    }
+
+    /// Does a refusal stand? To refuse that a name does not exist changes nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        let counts = |entry: &Entry| match &entry.told {
+            Told::Nacked(content, _) => !content.is_absent() || entry.may_hold,
+            _ => false,
+        };
+        let entries = self.refused.iter().map(|name| self.entries.get(name));
+        entries.flatten().any(counts)
     }
 
     /// When the response that waits for its answer was sent.
@@ -192,7 +192,7 @@ impl Channel {
         !self.owes(Op::Add)
             && !self.owes(Op::Remove)
             && self.outstanding.is_none()
-            && !self.is_refused
+            && !self.is_refused()
     }
 
     /// Others go on without the answer. `true` the first time for this response.
@@ -202,33 +202,40 @@ impl Channel {
     }
 
     /// Takes what a request says of its nonce; a refusal is to be followed by
-    /// [`Channel::refresh`]. `None` if it answers nothing that is waiting.
-    pub(super) fn on_answer(&mut self, nonce: &str, is_ack: bool) -> Option<Answer> {
+    /// [`Channel::refresh_names`]. `None` if it answers nothing that is waiting.
+    pub(super) fn on_answer(
+        &mut self,
+        nonce: &str,
+        error: Option<&str>,
+        now: Time,
+    ) -> Option<Answer> {
         let response = self
             .outstanding
             .take_if(|response| response.nonce == nonce)?;
-        // A SotW response repeats what was accepted; deltas need no copy of it.
-        let keeps = self.is_whole();
+        let is_ack = error.is_none();
+        self.refusal = error.map(|error| Refusal {
+            message: nack::normalised(error),
+            at: now,
+        });
         self.holds_unknown &= !is_ack;
         for (name, resource) in &response.said {
-            let version = resource
-                .as_ref()
-                .map(|resource| Arc::clone(&resource.version));
             let Some(entry) = self.entries.get_mut(name) else {
                 continue;
             };
-            if !matches!(&entry.told, Told::Sent(sent) if *sent == version) {
+            if !matches!(&entry.told, Told::Sent(sent) if sent.is(resource.as_ref())) {
                 continue;
             }
+            let content = Content::of(resource.as_ref());
             if is_ack {
-                entry.told = Told::Acked(version);
+                entry.told = Told::Acked(content);
                 entry.may_hold = resource.is_some();
-                entry.accepted = resource.clone().filter(|_| keeps);
+                entry.accepted.clone_from(resource);
                 if resource.is_none() && !self.subscription.names().contains(name) {
                     self.entries.remove(name);
                 }
             } else {
-                entry.told = Told::Nacked(version, response.number);
+                entry.told = Told::Nacked(content, response.number);
+                self.refused.insert(Arc::clone(name));
             }
         }
         self.accepted_nonce = is_ack.then_some(response.nonce);
@@ -239,7 +246,7 @@ impl Channel {
         })
     }
 
-    /// Takes what a request asks for; news are to be followed by [`Channel::refresh`].
+    /// Takes what a request asks for; its news are to be taken by [`Channel::take`].
     pub(super) fn on_ask(
         &mut self,
         ask: &Ask,
@@ -258,17 +265,12 @@ impl Channel {
                 let change = self
                     .subscription
                     .change(subscribe, unsubscribe, has_wildcard)?;
-                let is_news = !change.is_none();
+                let news = self.news(&change);
                 self.forget_uncovered(&change);
                 if change.first {
                     for (name, version) in initial_versions {
                         if self.subscription.covers(name) {
-                            let told = Told::Acked(Some(version.as_str().into()));
-                            let entry = Entry {
-                                told,
-                                may_hold: true,
-                                accepted: None,
-                            };
+                            let entry = Entry::remembered(version);
                             self.entries.insert(name.as_str().into(), entry);
                         }
                     }
@@ -279,7 +281,7 @@ impl Channel {
                 let asked_for = change.asked_for.into_iter();
                 self.owed
                     .extend(asked_for.filter(|name| !(resumes && entries.contains_key(name))));
-                Ok(Asked { resumes, is_news })
+                Ok(Asked { resumes, news })
             }
             (Ask::Sotw { names, version }, Variant::Sotw) => {
                 let change = self.subscription.replace(names, has_wildcard)?;
@@ -298,11 +300,36 @@ impl Channel {
                 if is_repeat && self.kind == ResourceKind::Endpoint {
                     self.owed.extend(self.subscription.names().iter().cloned());
                 }
-                let is_news = is_repeat || !change.is_none();
+                let news = if is_repeat {
+                    News::Everywhere
+                } else {
+                    self.news(&change)
+                };
                 self.owed.extend(change.asked_for);
-                Ok(Asked { resumes, is_news })
+                Ok(Asked { resumes, news })
             }
             _ => Err(Refused::WrongVariant),
+        }
+    }
+
+    fn news(&self, change: &Change) -> News {
+        let asked_for = &change.asked_for;
+        let has_collections = asked_for
+            .iter()
+            .any(|name| self.subscription.is_collection(name));
+        if change.first || change.wildcard_added || change.narrowed || has_collections {
+            News::Everywhere
+        } else {
+            News::Under(asked_for.clone())
+        }
+    }
+
+    /// Works out what is due where something changed.
+    pub(super) fn take(&mut self, news: News, target: &ResourceSet) {
+        match news {
+            News::Everywhere => self.refresh(target),
+            News::Under(names) if names.is_empty() => {}
+            News::Under(names) => self.refresh_names(target, &names),
         }
     }
 
@@ -315,12 +342,14 @@ impl Channel {
     }
 
     /// Forgets refusals, so that the same content is tried once more.
-    pub(super) fn retry(&mut self) {
-        for entry in self.entries.values_mut() {
-            if entry.is_refused() {
+    pub(super) fn retry(&mut self, target: &ResourceSet) {
+        let refused = std::mem::take(&mut self.refused);
+        for name in &refused {
+            if let Some(entry) = self.entries.get_mut(name) {
                 entry.told = Told::Nothing;
             }
         }
+        self.refresh_names(target, &refused);
     }
 
     fn forget_uncovered(&mut self, change: &Change) {

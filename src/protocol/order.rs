@@ -7,13 +7,15 @@
 //!   after the routes that named them were replaced.
 //! - The ACK of a cluster is withheld until its endpoints have come. So endpoints wait for nothing;
 //!   being listed after clusters, they are sent right behind them.
+//! - A cluster or listener warms until its secrets have come. So secrets wait for nothing either.
+//! - One endpoint of a collection comes and goes like a line of an assignment: with nobody waiting.
 //! - What does not change waits for nothing and is waited for by nobody.
 //!
 //! Additions and removals never share a response: clients refuse content, not its absence, so a
 //! refusal never leaves in doubt whether something is gone.
 
 use Op::{Add, Remove};
-use ResourceKind::{Cluster, Endpoint, Listener, Route};
+use ResourceKind::{Cluster, Endpoint, LbEndpoint, Listener, Route, Secret};
 use Wait::{Accepted, Answered, Gone};
 
 use crate::snapshot::ResourceKind;
@@ -57,7 +59,12 @@ pub(super) struct Step {
 }
 
 /// Every step, in the order in which they are taken.
-pub(super) static ORDER: [Step; 8] = [
+pub(super) static ORDER: [Step; 12] = [
+    Step {
+        op: Add,
+        kind: Secret,
+        after: &[],
+    },
     Step {
         op: Add,
         kind: Cluster,
@@ -66,6 +73,16 @@ pub(super) static ORDER: [Step; 8] = [
     Step {
         op: Add,
         kind: Endpoint,
+        after: &[],
+    },
+    Step {
+        op: Add,
+        kind: LbEndpoint,
+        after: &[],
+    },
+    Step {
+        op: Remove,
+        kind: LbEndpoint,
         after: &[],
     },
     Step {
@@ -102,5 +119,10 @@ pub(super) static ORDER: [Step; 8] = [
         op: Remove,
         kind: Endpoint,
         after: &[Gone(Cluster)],
+    },
+    Step {
+        op: Remove,
+        kind: Secret,
+        after: &[Gone(Listener), Gone(Cluster)],
     },
 ];

@@ -12,11 +12,15 @@ use crate::domain::{Generation, Span, Time};
 use crate::snapshot::{ResourceKind, ResourceSet};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
+const KINDS: usize = ResourceKind::ALL.len();
+
+/// Each set with a generation that this divides is not grown out of the one before.
+const BEGINS_ANEW: u64 = 5;
 
 #[derive(Clone, Debug)]
 enum Move {
     /// Which of the names exist, by type; and which of them change.
-    Publish([[bool; 3]; 4], [[bool; 3]; 4]),
+    Publish([[bool; 3]; KINDS], [[bool; 3]; KINDS]),
     Answer(usize, bool),
     Toggle(bool, usize),
     Reconnect,
@@ -24,8 +28,8 @@ enum Move {
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
-        4 => (any::<[[bool; 3]; 4]>(), any::<[[bool; 3]; 4]>()).prop_map(|(e, c)| Move::Publish(e, c)),
-        8 => (0..4_usize, prop::bool::weighted(0.8)).prop_map(|(k, ok)| Move::Answer(k, ok)),
+        4 => (any::<[[bool; 3]; KINDS]>(), any::<[[bool; 3]; KINDS]>()).prop_map(|(e, c)| Move::Publish(e, c)),
+        8 => (0..KINDS, prop::bool::weighted(0.8)).prop_map(|(k, ok)| Move::Answer(k, ok)),
         2 => (any::<bool>(), 0..3_usize).prop_map(|(route, name)| Move::Toggle(route, name)),
         1 => Just(Move::Reconnect),
     ];
@@ -39,11 +43,12 @@ struct Client {
     is_back: bool,
     generation: u64,
     /// Version by name, of what exists.
-    target: [BTreeMap<Arc<str>, u64>; 4],
-    wanted: [BTreeSet<Arc<str>>; 4],
-    held: [BTreeMap<Arc<str>, Arc<str>>; 4],
-    version: [String; 4],
-    unanswered: [Option<Response>; 4],
+    target: [BTreeMap<Arc<str>, u64>; KINDS],
+    set: Arc<ResourceSet>,
+    wanted: [BTreeSet<Arc<str>>; KINDS],
+    held: [BTreeMap<Arc<str>, Arc<str>>; KINDS],
+    version: [String; KINDS],
+    unanswered: [Option<Response>; KINDS],
     in_force: Option<Generation>,
 }
 
@@ -56,6 +61,7 @@ impl Client {
             is_back: false,
             generation: 0,
             target: Default::default(),
+            set: Arc::default(),
             wanted: Default::default(),
             held: Default::default(),
             version: Default::default(),
@@ -71,7 +77,7 @@ impl Client {
         self.unanswered = Default::default();
         self.in_force = None;
         if self.generation > 0 {
-            self.stream.on_snapshot(self.set(), self.now);
+            self.stream.on_snapshot(Arc::clone(&self.set), self.now);
         }
         for kind in ResourceKind::ALL {
             let held = self.held[kind as usize].iter();
@@ -119,17 +125,22 @@ impl Client {
         self.receive();
     }
 
-    fn set(&self) -> Arc<ResourceSet> {
-        let mut set = ResourceSet::new(Generation(self.generation));
-        for kind in ResourceKind::ALL {
-            for (name, version) in &self.target[kind as usize] {
-                set.insert(kind, resource(name, &version.to_string()));
-            }
-        }
-        Arc::new(set)
+    /// The next set. Most grow out of the one before, as a compiler's do; some begin anew.
+    fn grow(&mut self) {
+        let generation = Generation(self.generation);
+        let mut set = if self.generation.is_multiple_of(BEGINS_ANEW) {
+            ResourceSet::new(generation)
+        } else {
+            self.set.next(generation)
+        };
+        set.replace_all(ResourceKind::ALL.into_iter().flat_map(|kind| {
+            let of_kind = self.target[kind as usize].iter();
+            of_kind.map(move |(name, version)| (kind, resource(name, &version.to_string())))
+        }));
+        self.set = Arc::new(set);
     }
 
-    fn publish(&mut self, exists: [[bool; 3]; 4], changes: [[bool; 3]; 4]) {
+    fn publish(&mut self, exists: [[bool; 3]; KINDS], changes: [[bool; 3]; KINDS]) {
         self.generation += 1;
         for (kind, target) in self.target.iter_mut().enumerate() {
             for (index, name) in NAMES.iter().enumerate() {
@@ -140,7 +151,8 @@ impl Client {
                 }
             }
         }
-        self.stream.on_snapshot(self.set(), self.now);
+        self.grow();
+        self.stream.on_snapshot(Arc::clone(&self.set), self.now);
         self.receive();
     }
 
@@ -337,7 +349,7 @@ fn converges(variant: Variant, moves: Vec<Move>) {
         }
     }
     // Whatever was refused before is fixed by the last publication.
-    client.publish([[true, false, true]; 4], [[true; 3]; 4]);
+    client.publish([[true, false, true]; KINDS], [[true; 3]; KINDS]);
     client.settle();
     assert_eq!(client.in_force, Some(Generation(client.generation)));
     client.check_in_force();

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::channel::{Built, Channel, Progress, is_nonce_of};
+use super::channel::{Built, Channel, Held, Progress, is_nonce_of};
 use super::message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
 use super::nack;
 use super::order::{ORDER, Op, Step, Wait};
@@ -21,9 +21,18 @@ pub const GATE_TIMEOUT: Span = Span::secs(15);
 /// A client that has not answered for this long is stuck; its stream is to be cut.
 pub const ACK_TIMEOUT: Span = Span::secs(60);
 
-/// A client that comes back with state asks for all its types within this time. Until it has, what
-/// it holds of the others is unknown: nothing is removed and nothing is in force.
+/// A client that comes back with state, or begins by asking for nothing, asks for all its types
+/// within this time. Until it has, what it holds of the others is unknown: nothing is removed and
+/// nothing is in force.
 const RESUME_SETTLE: Span = Span::secs(3);
+
+/// The types that nearly every proxy asks for. One that comes back is waited for until it has.
+const USUAL: [ResourceKind; 4] = [
+    ResourceKind::Cluster,
+    ResourceKind::Endpoint,
+    ResourceKind::Listener,
+    ResourceKind::Route,
+];
 
 /// Most names that one refusal lists.
 const NACK_NAMES_MAX: usize = 100;
@@ -39,12 +48,12 @@ const NEVER_REMOVED: &str = "type.googleapis.com/envoy.config.core.v3.TypedExten
 pub struct Stream {
     variant: Variant,
     target: Option<Arc<ResourceSet>>,
-    channels: [Channel; 4],
+    channels: [Channel; ResourceKind::ALL.len()],
     responses: u64,
     unserved: VecDeque<Response>,
     notices: VecDeque<Notice>,
     in_force: Option<Generation>,
-    /// The client came back with state; by then it has asked for all that it wants.
+    /// The client came back, or has asked for nothing yet; by then it has asked for all it wants.
     settled_at: Option<Time>,
 }
 
@@ -78,15 +87,19 @@ impl Stream {
         if nonce.is_some_and(|nonce| !is_nonce_of(kind, nonce)) && self.variant == Variant::Sotw {
             return Ok(());
         }
-        let answer = nonce.and_then(|nonce| channel.on_answer(nonce, request.error.is_none()));
+        let error = request.error.as_deref();
+        let answer = nonce.and_then(|nonce| channel.on_answer(nonce, error, now));
         let is_repeat_of = nonce.filter(|_| answer.is_none() && request.error.is_none());
         let asked = channel.on_ask(&request.ask, is_repeat_of)?;
-        if asked.resumes && self.settled_at.is_none() {
+        let is_only_a_beginning = asked.resumes || !channel.wants_anything();
+        if is_only_a_beginning && self.settled_at.is_none() {
             self.settled_at = Some(RESUME_SETTLE.after(now));
         }
-        let is_refusal = answer.as_ref().is_some_and(|answer| !answer.is_ack);
-        if let Some(target) = self.target.as_ref().filter(|_| asked.is_news || is_refusal) {
-            channel.refresh(target);
+        if let Some(target) = &self.target {
+            channel.take(asked.news, target);
+            if let Some(refused) = answer.as_ref().filter(|answer| !answer.is_ack) {
+                channel.refresh_names(target, &refused.names);
+            }
         }
         if let Some(answer) = answer {
             let generation = answer.generation;
@@ -113,12 +126,17 @@ impl Stream {
 
     /// Takes what the client is to hold from now on.
     pub fn on_snapshot(&mut self, target: Arc<ResourceSet>, now: Time) {
+        let held = self.target.as_deref();
+        let changes = held.and_then(|held| target.changes_since(held));
         for channel in self
             .channels
             .iter_mut()
             .filter(|channel| channel.is_asked())
         {
-            channel.refresh(&target);
+            match changes {
+                Some(changes) => channel.refresh_names(&target, changes.of(channel.kind())),
+                None => channel.refresh(&target),
+            }
         }
         self.target = Some(target);
         self.review(now);
@@ -128,8 +146,7 @@ impl Stream {
     pub fn retry(&mut self) {
         let Some(target) = &self.target else { return };
         for channel in &mut self.channels {
-            channel.retry();
-            channel.refresh(target);
+            channel.retry(target);
         }
     }
 
@@ -173,6 +190,16 @@ impl Stream {
         self.channels.iter().find(is_overdue).map(Channel::kind)
     }
 
+    /// How it carries state.
+    pub const fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// What the client was told, type by type and name by name.
+    pub fn held(&self) -> impl Iterator<Item = Held> {
+        self.channels.iter().flat_map(Channel::held)
+    }
+
     fn send(&mut self, step: &Step, target: &ResourceSet, now: Time) -> Response {
         self.responses += 1;
         let channel = &mut self.channels[step.kind as usize];
@@ -184,7 +211,7 @@ impl Stream {
             for name in &added {
                 endpoints.owe_again(name);
             }
-            endpoints.refresh(target);
+            endpoints.refresh_names(target, &added);
         }
         response
     }
@@ -227,14 +254,11 @@ impl Stream {
         if self.in_force == Some(target.generation) {
             return;
         }
-        let mut asked = self
-            .channels
-            .iter()
-            .filter(|channel| channel.is_asked())
-            .peekable();
+        let mut asked = self.channels.iter().filter(|c| c.is_asked()).peekable();
         let is_asked = asked.peek().is_some();
         let is_current = asked.all(Channel::is_current);
-        let may_hold_more = self.is_settling(now) && self.channels.iter().any(|c| !c.is_asked());
+        let is_unheard = |kind: &ResourceKind| !self.channels[*kind as usize].is_asked();
+        let may_hold_more = self.is_settling(now) && USUAL.iter().any(is_unheard);
         if is_asked && is_current && !may_hold_more {
             self.in_force = Some(target.generation);
             self.notices.push_back(Notice::InForce(target.generation));

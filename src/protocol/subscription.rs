@@ -2,17 +2,25 @@
 //!
 //! An empty first request means everything, for listeners and clusters (the legacy wildcard). As
 //! soon as a name was given, `*` included, an empty list means nothing, for as long as the stream
-//! lives. For endpoints and routes an empty first request means nothing.
+//! lives. For other types an empty first request means nothing.
+//!
+//! On a delta stream a name may stand for a collection: `xdstp://authority/type/a/b/*` is every
+//! resource `xdstp://authority/type/a/b/x`, one level deep (cncf/xds TP1).
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::message::Refused;
+use crate::snapshot::{ByName, Resource};
 
 /// Most names of one type on one stream.
 pub(super) const NAMES_MAX: usize = 50_000;
 
 const WILDCARD: &str = "*";
+
+/// How the names of collections begin and end.
+const COLLECTION: (&str, &str) = ("xdstp://", "/*");
 
 /// The names of one type on one stream.
 #[derive(Debug, Default)]
@@ -21,6 +29,8 @@ pub(super) struct Subscription {
     explicit: bool,
     wildcard: bool,
     names: BTreeSet<Arc<str>>,
+    /// Some of the names are, or were, collections.
+    collects: bool,
 }
 
 /// What a request changed.
@@ -62,9 +72,31 @@ impl Subscription {
         self.wildcard && self.names.is_empty()
     }
 
-    /// Does the client want `name`, or any name?
+    /// Does the client want `name`, be it in a collection or because it wants everything?
     pub(super) fn covers(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
+        self.wildcard || self.names.contains(name) || self.is_collected(name)
+    }
+
+    /// Does this name stand for a collection?
+    pub(super) fn is_collection(&self, name: &str) -> bool {
+        self.collects && is_collection(name)
+    }
+
+    /// Names that the client wants without naming them: all of them, or those in collections.
+    pub(super) fn matching<'a>(&'a self, all: &'a ByName) -> impl Iterator<Item = &'a Arc<str>> {
+        let everything = self.wildcard.then(|| all.keys()).into_iter().flatten();
+        let names = self.collects.then(|| self.names.iter()).into_iter();
+        let collections = names.flatten().filter(|name| is_collection(name));
+        let collected = collections.flat_map(|name| members(name, all));
+        everything.chain(collected.map(|resource| &resource.name))
+    }
+
+    fn is_collected(&self, name: &str) -> bool {
+        let directory = name.rsplit_once('/').filter(|_| self.collects);
+        directory.is_some_and(|(directory, _)| {
+            let collection = format!("{directory}{}", COLLECTION.1);
+            self.names.contains(collection.as_str())
+        })
     }
 
     /// Takes the full list of a SotW request. `has_wildcard`: may an empty list mean everything?
@@ -101,6 +133,7 @@ impl Subscription {
         self.wildcard |= subscribe.iter().any(|name| name == WILDCARD)
             || (first && subscribe.is_empty() && has_wildcard);
         let mut asked_for = named(subscribe);
+        self.collects |= asked_for.iter().any(|name| is_collection(name));
         self.names.extend(asked_for.iter().cloned());
         check(self.names.len())?;
 
@@ -127,6 +160,26 @@ impl Subscription {
             narrowed,
         })
     }
+}
+
+fn is_collection(name: &str) -> bool {
+    name.starts_with(COLLECTION.0) && name.ends_with(COLLECTION.1)
+}
+
+/// The resources of a collection.
+pub(super) fn members<'a>(
+    collection: &str,
+    all: &'a ByName,
+) -> impl Iterator<Item = &'a Arc<Resource>> + use<'a> {
+    let directory: Arc<str> = collection.trim_end_matches('*').into();
+    let from = (Bound::Included(&*directory), Bound::Unbounded);
+    let mut in_directory = all.range::<str, _>(from).map(|(_, resource)| resource);
+    std::iter::from_fn(move || {
+        in_directory
+            .by_ref()
+            .take_while(|resource| resource.name.starts_with(&*directory))
+            .find(|resource| !resource.name[directory.len()..].contains('/'))
+    })
 }
 
 /// The real names of a list; some clients send `""` for "none".
@@ -211,6 +264,28 @@ mod tests {
             let asked: Vec<&str> = last.asked_for.iter().map(|n| &**n).collect();
             assert_eq!(asked.join(" "), asked_for, "{steps:?}");
         }
+    }
+
+    #[test]
+    fn a_collection_is_one_level_deep_and_a_plain_name_for_sotw() {
+        let collection = "xdstp://tidegate/t/cart/v1/*".to_owned();
+        let mut delta = Subscription::default();
+        let one = std::slice::from_ref(&collection);
+        delta.change(one, &[], false).unwrap();
+        let mut sotw = Subscription::default();
+        sotw.replace(one, false).unwrap();
+        for (name, is_covered) in [
+            ("xdstp://tidegate/t/cart/v1/a", true),
+            ("xdstp://tidegate/t/cart/v1/a/b", false),
+            ("xdstp://tidegate/t/cart/v10", false),
+            ("xdstp://tidegate/t/cart/v1", false),
+        ] {
+            assert_eq!(delta.covers(name), is_covered, "{name}");
+            assert!(!sotw.covers(name), "{name}");
+        }
+        assert!(delta.is_collection(&collection) && !sotw.is_collection(&collection));
+        delta.change(&[], one, false).unwrap();
+        assert!(!delta.covers("xdstp://tidegate/t/cart/v1/a"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{Ask, Notice, Request, Response, TypeUrl, Variant};
-use super::{ACK_TIMEOUT, GATE_TIMEOUT, Stream};
+use super::{ACK_TIMEOUT, GATE_TIMEOUT, HeldState, Stream};
 use crate::domain::{Generation, Span, Time};
 use crate::snapshot::{Resource, ResourceKind, ResourceSet};
 
@@ -28,7 +28,9 @@ pub(super) fn kind(letter: char) -> ResourceKind {
         'c' => ResourceKind::Cluster,
         'e' => ResourceKind::Endpoint,
         'l' => ResourceKind::Listener,
+        'm' => ResourceKind::LbEndpoint,
         'r' => ResourceKind::Route,
+        's' => ResourceKind::Secret,
         _ => panic!("no type starts with {letter}"),
     }
 }
@@ -37,7 +39,10 @@ fn letter(url: &TypeUrl) -> char {
     let TypeUrl::Served(kind) = url else {
         return '?';
     };
-    kind.to_string().chars().next().unwrap()
+    match kind {
+        ResourceKind::LbEndpoint => 'm',
+        kind => kind.to_string().chars().next().unwrap(),
+    }
 }
 
 /// Reads `c:a@1 e:a@1 r:main@2`.

@@ -21,7 +21,7 @@ use super::journal;
 use crate::domain::{Plan, Span};
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
 use crate::process::clock;
-use crate::snapshot::{Snapshot, compile};
+use crate::snapshot::{Compiler, Snapshot};
 use crate::store::Store;
 
 /// Time passes for the engine at least this often.
@@ -45,6 +45,7 @@ pub(super) enum Request {
 /// What the loop works on.
 pub(super) struct Mailbox {
     pub(super) engine: Engine,
+    pub(super) compiler: Compiler,
     pub(super) store: Arc<dyn Store>,
     pub(super) last_seq: u64,
     pub(super) events: mpsc::Receiver<Event>,
@@ -178,7 +179,7 @@ impl Mailbox {
 
     fn publish(&mut self, plan: &Plan) {
         self.unsaid = None;
-        match compile(plan) {
+        match self.compiler.compile(plan) {
             Ok(snapshot) => {
                 self.snapshots.send_replace(Some(Arc::new(snapshot)));
             }

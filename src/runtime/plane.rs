@@ -16,7 +16,7 @@ use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
 use crate::process::Tasks;
 use crate::process::clock;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Compiler, Snapshot};
 use crate::store::Store;
 
 /// Events that may wait for the engine.
@@ -83,6 +83,7 @@ impl Plane {
 
         let mailbox = Mailbox {
             engine,
+            compiler: Compiler::default(),
             store: Arc::clone(&options.store),
             last_seq,
             events,

@@ -1,15 +1,16 @@
 //! From a plan to its snapshot: lint, encode each resource once, share it between audiences.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod resources;
 
-use prost::Message;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::lint::{LintError, lint};
 use super::overlay::OverlayError;
 use super::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
-use super::{assignment, cluster, encode, grpc, listener, route};
-use crate::domain::{Client, Gateway, Plan, Protocol, ServiceName, ServicePlan};
+use crate::domain::{Client, Gateway, GatewayName, Plan, ServiceName, ServicePlan};
+
+use resources::{gateway_resources, service_resources};
 
 /// Why a plan has no snapshot. Nothing may be published then; the last snapshot stays.
 #[derive(Debug, thiserror::Error)]
@@ -34,128 +35,176 @@ pub enum CompileError {
 
 /// The snapshot of a plan: one audience per gateway.
 pub fn compile(plan: &Plan) -> Result<Snapshot, CompileError> {
-    let generation = plan.generation;
-    lint(plan).map_err(|source| CompileError::Lint { generation, source })?;
-
-    let mut services = BTreeMap::new();
-    for service in &plan.services {
-        services.insert(&service.name, service_resources(plan, service)?);
-    }
-    let flavour = |gateway: &Gateway, client| {
-        let mut set = ResourceSet::new(generation);
-        let reachable = gateway.reachable().into_iter();
-        let reachable = reachable.filter_map(|name| services.get(name)?.get(&client));
-        for (kind, resource) in reachable.flatten() {
-            set.insert(*kind, Arc::clone(resource));
-        }
-        if client == Client::Envoy {
-            add_listeners(plan, gateway, &mut set);
-        }
-        (client, Arc::new(set))
-    };
-    let audience = |gateway: &Gateway| Audience {
-        selector: gateway.proxies.clone(),
-        resources: Client::ALL.map(|client| flavour(gateway, client)).into(),
-    };
-    Ok(Snapshot::new(
-        generation,
-        plan.gateways.iter().map(audience).collect(),
-    ))
+    Compiler::default().compile(plan)
 }
 
-type Resources = Vec<(ResourceKind, Arc<Resource>)>;
-
-/// What every gateway that reaches the service needs of it, for each kind of client that can call it.
-fn service_resources(
-    plan: &Plan,
-    service: &ServicePlan,
-) -> Result<BTreeMap<Client, Resources>, CompileError> {
-    let for_envoy = envoy_resources(plan, service)?;
-    let mut all = BTreeMap::new();
-    if service.protocol == Protocol::Grpc {
-        all.insert(Client::Grpc, grpc_resources(service, &for_envoy));
-    }
-    all.insert(Client::Envoy, for_envoy);
-    Ok(all)
+/// Compiles plan after plan. What did not change since the last one is not encoded again, and each
+/// set grows out of the one before, so that streams look only at what changed.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    last: Snapshot,
+    services: BTreeMap<ServiceName, CompiledService>,
+    gateways: BTreeMap<GatewayName, CompiledGateway>,
 }
 
-fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, CompileError> {
-    let mut all = Resources::new();
-    let mut add = |kind, name: &str, encoded| {
-        all.push((kind, encode::resource(kind, name, encoded)));
-    };
-    let clusters = cluster::clusters(service).map_err(|source| CompileError::Overlay {
-        service: service.name.clone(),
-        source,
-    })?;
-    for (name, encoded) in clusters {
-        add(ResourceKind::Cluster, &name, encoded);
-    }
-    for version in &service.versions {
-        let assignment = assignment::assignment(&service.name, version);
-        let name = &assignment.cluster_name;
-        add(ResourceKind::Endpoint, name, assignment.encode_to_vec());
-    }
-    if service.protocol != Protocol::Tcp {
-        let routes = route::service_routes(plan, &service.name);
-        add(ResourceKind::Route, &routes.name, routes.encode_to_vec());
-    }
-    Ok(all)
+type Entry = (ResourceKind, Arc<Resource>);
+type Resources = Vec<Entry>;
+
+/// What each kind of client is told; one that is missing is told nothing.
+type Flavours = BTreeMap<Client, Resources>;
+
+#[derive(Debug)]
+struct CompiledService {
+    plan: ServicePlan,
+    resources: Flavours,
 }
 
-/// Assignments are the bulk; gRPC clients share an Envoy's wherever both are told the same.
-fn grpc_resources(service: &ServicePlan, for_envoy: &Resources) -> Resources {
-    let mut all = Resources::new();
-    let mut add = |kind, name: &str, encoded| {
-        all.push((kind, encode::resource(kind, name, encoded)));
-    };
-    let listener = grpc::listener(&service.name);
-    add(
-        ResourceKind::Listener,
-        &listener.name,
-        listener.encode_to_vec(),
-    );
-    let routes = grpc::routes(service);
-    add(ResourceKind::Route, &routes.name, routes.encode_to_vec());
-    for version in &service.versions {
-        let cluster = grpc::cluster(&service.name, &version.name);
-        add(
-            ResourceKind::Cluster,
-            &cluster.name,
-            cluster.encode_to_vec(),
-        );
-        if !grpc::shares_assignment(version) {
-            let assignment = grpc::assignment(&service.name, version);
-            let name = &assignment.cluster_name;
-            add(ResourceKind::Endpoint, name, assignment.encode_to_vec());
-        }
-    }
-    let own: BTreeSet<_> = all
-        .iter()
-        .map(|(kind, it)| (*kind, Arc::clone(&it.name)))
-        .collect();
-    let shared = for_envoy.iter().filter(|(kind, it)| {
-        *kind == ResourceKind::Endpoint && !own.contains(&(*kind, Arc::clone(&it.name)))
-    });
-    all.extend(shared.cloned());
-    all
+#[derive(Debug)]
+struct CompiledGateway {
+    gateway: Gateway,
+    /// Its listeners and their routes, which Envoys alone are told.
+    own: Resources,
+    resources: BTreeMap<Client, Arc<ResourceSet>>,
 }
 
-/// A gateway's own listeners, and the routes of those that speak HTTP.
-fn add_listeners(plan: &Plan, gateway: &Gateway, set: &mut ResourceSet) {
-    let mut add = |kind, name: &str, encoded| {
-        set.insert(kind, encode::resource(kind, name, encoded));
-    };
-    for (name, declared) in listener::named(gateway) {
-        let tcp = listener::tcp_service(declared, |service| plan.service(service));
-        let listener = if let Some(service) = tcp {
-            listener::tcp(&name, declared, service)
-        } else {
-            let routes = route::listener_routes(plan, name.clone(), &declared.routes);
-            add(ResourceKind::Route, &name, routes.encode_to_vec());
-            listener::http(&name, declared)
+/// What is new of a service, and what was there before.
+struct Changed<'a> {
+    now: CompiledService,
+    before: Option<&'a CompiledService>,
+}
+
+impl Changed<'_> {
+    /// Does it change what listeners or their routes say?
+    fn is_routed_anew(&self) -> bool {
+        let said = |plan: &ServicePlan| {
+            let versions = plan.versions.iter();
+            let versions = versions.map(|v| (v.name.clone(), v.routed, v.weight));
+            (plan.protocol, versions.collect::<Vec<_>>())
         };
-        add(ResourceKind::Listener, &name, listener.encode_to_vec());
+        self.before
+            .is_none_or(|before| said(&before.plan) != said(&self.now.plan))
+    }
+}
+
+impl Compiler {
+    /// The snapshot of the next plan. After an error it stands where it stood.
+    pub fn compile(&mut self, plan: &Plan) -> Result<Snapshot, CompileError> {
+        let generation = plan.generation;
+        lint(plan).map_err(|source| CompileError::Lint { generation, source })?;
+
+        let mut changed = BTreeMap::new();
+        for service in &plan.services {
+            let before = self.services.get(&service.name);
+            if before.is_none_or(|before| before.plan != *service) {
+                let now = CompiledService {
+                    plan: service.clone(),
+                    resources: service_resources(plan, service)?,
+                };
+                changed.insert(service.name.clone(), Changed { now, before });
+            }
+        }
+        let gateways = plan.gateways.iter().map(|gateway| {
+            let before = self.gateways.get(&gateway.name);
+            let same = before.filter(|before| before.gateway == *gateway);
+            let compiled = match same {
+                Some(before) => before.next(plan, &changed),
+                None => self.gateway(plan, gateway, before, &changed),
+            };
+            (gateway.name.clone(), compiled)
+        });
+        let gateways: BTreeMap<_, _> = gateways.collect();
+
+        let changed: Vec<_> = changed.into_iter().map(|(name, c)| (name, c.now)).collect();
+        self.services.extend(changed);
+        self.services.retain(|name, _| plan.service(name).is_some());
+        self.gateways = gateways;
+        let audience = |gateway: &Gateway| Audience {
+            selector: gateway.proxies.clone(),
+            resources: self.gateways[&gateway.name].resources.clone(),
+        };
+        let audiences = plan.gateways.iter().map(audience).collect();
+        self.last = self.last.followed_by(generation, audiences);
+        Ok(self.last.clone())
+    }
+
+    /// A gateway that is new, or that reaches other services than before.
+    fn gateway(
+        &self,
+        plan: &Plan,
+        gateway: &Gateway,
+        before: Option<&CompiledGateway>,
+        changed: &BTreeMap<ServiceName, Changed<'_>>,
+    ) -> CompiledGateway {
+        let own = gateway_resources(plan, gateway);
+        let of = |name: &ServiceName| {
+            let now = changed.get(name).map(|changed| &changed.now);
+            now.or_else(|| self.services.get(name))
+        };
+        let services: Vec<_> = gateway.reachable().into_iter().filter_map(of).collect();
+        let flavour = |client| {
+            let services = services.iter();
+            let services = services.filter_map(|service| service.resources.get(&client));
+            let own: &[Entry] = if client == Client::Envoy { &own } else { &[] };
+            let before = before.and_then(|before| before.resources.get(&client));
+            let mut set = match before {
+                Some(before) => before.next(plan.generation),
+                None => ResourceSet::new(plan.generation),
+            };
+            set.replace_all(services.flatten().chain(own).cloned());
+            (client, Arc::new(set))
+        };
+        CompiledGateway {
+            gateway: gateway.clone(),
+            resources: Client::ALL.map(flavour).into(),
+            own,
+        }
+    }
+}
+
+impl CompiledGateway {
+    /// The same gateway, after some of the services changed.
+    fn next(&self, plan: &Plan, changed: &BTreeMap<ServiceName, Changed<'_>>) -> Self {
+        let reachable = self.gateway.reachable();
+        let changed = changed.iter().filter(|(name, _)| reachable.contains(name));
+        let changed: Vec<_> = changed.map(|(_, changed)| changed).collect();
+        let own = if changed.iter().any(|changed| changed.is_routed_anew()) {
+            gateway_resources(plan, &self.gateway)
+        } else {
+            self.own.clone()
+        };
+        let flavour = |(client, before): (&Client, &Arc<ResourceSet>)| {
+            let mut set = before.next(plan.generation);
+            for changed in &changed {
+                let of = |service: &CompiledService| service.resources.get(client).cloned();
+                let gone = changed.before.and_then(of).unwrap_or_default();
+                replace(&mut set, &gone, &of(&changed.now).unwrap_or_default());
+            }
+            if *client == Client::Envoy {
+                replace(&mut set, &self.own, &own);
+            }
+            (*client, Arc::new(set))
+        };
+        Self {
+            gateway: self.gateway.clone(),
+            resources: self.resources.iter().map(flavour).collect(),
+            own,
+        }
+    }
+}
+
+/// Takes `before` out of the set, and `now` in.
+fn replace(set: &mut ResourceSet, before: &[Entry], now: &[Entry]) {
+    let is_kept = |kind, name: &Arc<str>| {
+        let mut kept = now.iter();
+        kept.any(|(other, resource)| *other == kind && resource.name == *name)
+    };
+    for (kind, resource) in before {
+        if !is_kept(*kind, &resource.name) {
+            set.remove(*kind, &resource.name);
+        }
+    }
+    for (kind, resource) in now {
+        set.insert(*kind, Arc::clone(resource));
     }
 }
 

@@ -1,20 +1,21 @@
 //! Encoded Envoy resources: each encoded once, named by its content, shared by every stream.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::domain::Generation;
-
 /// The resource types that Tidegate serves, in the order in which a proxy must learn additions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
+    /// `envoy.extensions.transport_sockets.tls.v3.Secret`, by SDS.
+    Secret,
     /// `envoy.config.cluster.v3.Cluster`, by CDS.
     Cluster,
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by EDS.
     Endpoint,
+    /// `envoy.config.endpoint.v3.LbEndpoint`, one endpoint of a collection, by LEDS.
+    LbEndpoint,
     /// `envoy.config.listener.v3.Listener`, by LDS.
     Listener,
     /// `envoy.config.route.v3.RouteConfiguration`, by RDS.
@@ -23,15 +24,24 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+    pub const ALL: [Self; 6] = [
+        Self::Secret,
+        Self::Cluster,
+        Self::Endpoint,
+        Self::LbEndpoint,
+        Self::Listener,
+        Self::Route,
+    ];
 
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
         match self {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::LbEndpoint => "type.googleapis.com/envoy.config.endpoint.v3.LbEndpoint",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
     }
 
@@ -52,8 +62,10 @@ impl fmt::Display for ResourceKind {
         f.pad(match self {
             Self::Cluster => "cluster",
             Self::Endpoint => "endpoint",
+            Self::LbEndpoint => "lb_endpoint",
             Self::Listener => "listener",
             Self::Route => "route",
+            Self::Secret => "secret",
         })
     }
 }
@@ -71,65 +83,4 @@ pub struct Resource {
     /// The resource as one `resources` field of a `DeltaDiscoveryResponse`: tag, length, `Resource`
     /// with name, version and `Any`.
     pub delta_field: Bytes,
-}
-
-/// Everything that one audience may see, by type and name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResourceSet {
-    /// The generation that it was built from.
-    pub generation: Generation,
-    clusters: BTreeMap<Arc<str>, Arc<Resource>>,
-    endpoints: BTreeMap<Arc<str>, Arc<Resource>>,
-    listeners: BTreeMap<Arc<str>, Arc<Resource>>,
-    routes: BTreeMap<Arc<str>, Arc<Resource>>,
-    labels: BTreeMap<ResourceKind, Arc<str>>,
-}
-
-impl ResourceSet {
-    /// An empty set of a generation.
-    pub fn new(generation: Generation) -> Self {
-        Self {
-            generation,
-            ..Self::default()
-        }
-    }
-
-    /// The resources of one type, by name.
-    pub const fn of(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Arc<Resource>> {
-        match kind {
-            ResourceKind::Cluster => &self.clusters,
-            ResourceKind::Endpoint => &self.endpoints,
-            ResourceKind::Listener => &self.listeners,
-            ResourceKind::Route => &self.routes,
-        }
-    }
-
-    /// Adds or replaces one resource.
-    pub fn insert(&mut self, kind: ResourceKind, resource: Arc<Resource>) {
-        self.of_mut(kind)
-            .insert(Arc::clone(&resource.name), resource);
-    }
-
-    /// Takes one resource away, if it is there.
-    pub fn remove(&mut self, kind: ResourceKind, name: &str) -> Option<Arc<Resource>> {
-        self.of_mut(kind).remove(name)
-    }
-
-    const fn of_mut(&mut self, kind: ResourceKind) -> &mut BTreeMap<Arc<str>, Arc<Resource>> {
-        match kind {
-            ResourceKind::Cluster => &mut self.clusters,
-            ResourceKind::Endpoint => &mut self.endpoints,
-            ResourceKind::Listener => &mut self.listeners,
-            ResourceKind::Route => &mut self.routes,
-        }
-    }
-    /// Has responses of this type bear `version`, where somebody outside names the states.
-    pub fn label(&mut self, kind: ResourceKind, version: &str) {
-        self.labels.insert(kind, version.into());
-    }
-
-    /// What somebody outside calls the state of this type.
-    pub fn version(&self, kind: ResourceKind) -> Option<&Arc<str>> {
-        self.labels.get(&kind)
-    }
 }

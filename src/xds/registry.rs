@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::inspector::{ProxyState, StreamState};
+use super::stream::Machine;
 use crate::domain::{Generation, Nack, ProxyId, ProxyIdentity};
 use crate::engine::{Event, ProxyEvent};
 
@@ -51,9 +53,16 @@ struct Proxies {
 #[derive(Debug, Default)]
 struct Proxy {
     identity: Option<ProxyIdentity>,
-    /// What is in force, by stream.
-    streams: BTreeMap<u64, Option<Generation>>,
+    streams: BTreeMap<u64, Place>,
     said: Option<Generation>,
+}
+
+/// A stream, as the registry knows it.
+#[derive(Debug)]
+struct Place {
+    in_force: Option<Generation>,
+    /// Its state, for those who look at it.
+    machine: Machine,
 }
 
 impl Registry {
@@ -65,7 +74,11 @@ impl Registry {
     }
 
     /// Opens a stream of `proxy`; it is closed when the seat is dropped.
-    pub(super) fn open(self: &Arc<Self>, proxy: &ProxyIdentity) -> Result<Seat, Full> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        proxy: &ProxyIdentity,
+        machine: Machine,
+    ) -> Result<Seat, Full> {
         let mut proxies = self.lock();
         if proxies.streams >= STREAMS_MAX {
             return Err(Full::All);
@@ -77,7 +90,11 @@ impl Registry {
                 id: proxy.id.clone(),
             });
         }
-        entry.streams.insert(stream, None);
+        let place = Place {
+            in_force: None,
+            machine,
+        };
+        entry.streams.insert(stream, place);
         let is_news = entry.identity.as_ref() != Some(proxy);
         entry.identity = Some(proxy.clone());
         proxies.next_stream += 1;
@@ -107,6 +124,35 @@ impl Registry {
         }
     }
 
+    /// What a proxy was told on its streams.
+    pub(super) fn look_at(&self, id: &ProxyId) -> Option<ProxyState> {
+        let (identity, machines) = {
+            let proxies = self.lock();
+            let proxy = proxies.by_id.get(id)?;
+            let machines = proxy.streams.values().map(|place| place.machine.clone());
+            (proxy.identity.clone()?, machines.collect::<Vec<_>>())
+        };
+        let look = |machine: Machine| {
+            let stream = machine.lock();
+            StreamState {
+                variant: stream.variant(),
+                only: machine.only(),
+                held: stream.held().collect(),
+            }
+        };
+        Some(ProxyState {
+            identity,
+            streams: machines.into_iter().map(look).collect(),
+        })
+    }
+
+    /// The proxies that are connected, by id.
+    pub(super) fn connected(&self) -> Vec<ProxyId> {
+        let mut ids: Vec<_> = self.lock().by_id.keys().cloned().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     fn lock(&self) -> MutexGuard<'_, Proxies> {
         // No code that holds the lock leaves the map half changed when it panics.
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,7 +173,8 @@ impl Proxies {
             return;
         };
         // `None` is less than any generation.
-        let everywhere = proxy.streams.values().copied().min().flatten();
+        let everywhere = proxy.streams.values().map(|place| place.in_force);
+        let everywhere = everywhere.min().flatten();
         if everywhere > proxy.said {
             proxy.said = everywhere;
             self.outbox
@@ -155,8 +202,9 @@ impl Seat {
     /// A generation is in force on this stream.
     pub(super) fn in_force(&self, generation: Generation) {
         let mut proxies = self.registry.lock();
-        if let Some(proxy) = proxies.by_id.get_mut(&self.id) {
-            proxy.streams.insert(self.stream, Some(generation));
+        let proxy = proxies.by_id.get_mut(&self.id);
+        if let Some(place) = proxy.and_then(|proxy| proxy.streams.get_mut(&self.stream)) {
+            place.in_force = Some(generation);
         }
         proxies.say_in_force(&self.id);
     }
@@ -199,6 +247,7 @@ impl Drop for Seat {
 mod tests {
     use super::*;
     use crate::domain::Locality;
+    use crate::protocol::Variant;
 
     fn proxy(id: &str) -> ProxyIdentity {
         ProxyIdentity {
@@ -208,6 +257,10 @@ mod tests {
             locality: Locality::default(),
             agent: String::new(),
         }
+    }
+
+    fn machine() -> Machine {
+        Machine::new(Variant::Delta, None)
     }
 
     fn said(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
@@ -227,8 +280,8 @@ mod tests {
     async fn streams_of_one_node_are_one_proxy() {
         let (sender, mut events) = mpsc::channel(64);
         let registry = Arc::new(Registry::new(sender));
-        let first = registry.open(&proxy("a")).unwrap();
-        let second = registry.open(&proxy("a")).unwrap();
+        let first = registry.open(&proxy("a"), machine()).unwrap();
+        let second = registry.open(&proxy("a"), machine()).unwrap();
         first.in_force(Generation(2));
         registry.deliver().await;
         assert_eq!(said(&mut events), ["a connected"]);
@@ -247,7 +300,7 @@ mod tests {
         let (sender, mut events) = mpsc::channel(1);
         let registry = Arc::new(Registry::new(sender));
         for _ in 0..3 {
-            drop(registry.open(&proxy("a")).unwrap());
+            drop(registry.open(&proxy("a"), machine()).unwrap());
         }
         for turn in 0..6 {
             let Some(Event::Proxy { event, .. }) = events.recv().await else {
@@ -261,14 +314,14 @@ mod tests {
     async fn streams_of_one_node_are_limited() {
         let registry = Arc::new(Registry::new(mpsc::channel(64).0));
         let seats: Vec<_> = (0..STREAMS_PER_PROXY_MAX)
-            .map(|_| registry.open(&proxy("a")).unwrap())
+            .map(|_| registry.open(&proxy("a"), machine()).unwrap())
             .collect();
         assert!(matches!(
-            registry.open(&proxy("a")),
+            registry.open(&proxy("a"), machine()),
             Err(Full::Proxy { .. })
         ));
-        assert!(registry.open(&proxy("b")).is_ok());
+        assert!(registry.open(&proxy("b"), machine()).is_ok());
         drop(seats);
-        assert!(registry.open(&proxy("a")).is_ok());
+        assert!(registry.open(&proxy("a"), machine()).is_ok());
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +17,12 @@ use http_body::Frame;
 use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status, Streaming};
 
-use super::ads::{Shared, Snapshots};
 use super::identity::{BadNode, identify};
 use super::registry::Seat;
+use super::server::{Shared, Snapshots};
 use crate::domain::{Generation, ProxyIdentity, Span, Time};
 use crate::protocol::{ACK_TIMEOUT, Ask, Notice, Request, Stream, TypeUrl, Variant};
+use crate::snapshot::ResourceKind;
 
 /// Generations whose ACKs are timed; a proxy that is further behind is told newer state anyway.
 const GENERATIONS_TIMED_MAX: usize = 16;
@@ -70,12 +71,58 @@ impl Message for DeltaDiscoveryRequest {
     }
 }
 
+/// The protocol machine of one stream. Only its session drives it; others may look at it.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    /// Never locked over an await.
+    stream: Arc<Mutex<Stream>>,
+    only: Option<ResourceKind>,
+}
+
+impl Machine {
+    pub(super) fn new(variant: Variant, only: Option<ResourceKind>) -> Self {
+        Self {
+            stream: Arc::new(Mutex::new(Stream::new(variant))),
+            only,
+        }
+    }
+
+    /// The one type that the stream is for; `None` for all of them.
+    pub(super) const fn only(&self) -> Option<ResourceKind> {
+        self.only
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Stream> {
+        // A panic while the lock is held ends the session; who looks sees how far it came.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The type that a request speaks of. A service for one type takes no other; on one for all
+    /// types each request must say which.
+    fn type_of(&self, url: TypeUrl) -> Result<TypeUrl, Status> {
+        match (self.only, url) {
+            (Some(only), url) if url.as_str().is_empty() => Ok(TypeUrl::Served(only)),
+            (Some(only), url) if url != TypeUrl::Served(only) => {
+                Err(Status::invalid_argument(format!(
+                    "this service is for {}, not for {:?}; use the aggregated service, or that type's own",
+                    only.type_url(),
+                    url.as_str(),
+                )))
+            }
+            (None, url) if url.as_str().is_empty() => Err(Status::invalid_argument(
+                "the request has no type_url; the aggregated service needs one in each request",
+            )),
+            (_, url) => Ok(url),
+        }
+    }
+}
+
 /// A stream, from its first request to its trailers.
 pub(super) struct Session<M> {
     shared: Arc<Shared>,
     requests: Streaming<M>,
     snapshots: Snapshots,
-    machine: Stream,
+    machine: Machine,
     /// Whose stream it is, once the first request has said so.
     owner: Option<(ProxyIdentity, Seat)>,
     frames: VecDeque<Bytes>,
@@ -87,11 +134,16 @@ pub(super) struct Session<M> {
 }
 
 impl<M: Message> Session<M> {
-    pub(super) fn new(shared: Arc<Shared>, requests: Streaming<M>) -> Self {
+    /// A session on a service for `only` one type, or for all.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        only: Option<ResourceKind>,
+        requests: Streaming<M>,
+    ) -> Self {
         shared.observer.stream_opened();
         Self {
             snapshots: shared.snapshots.clone(),
-            machine: Stream::new(M::VARIANT),
+            machine: Machine::new(M::VARIANT, only),
             owner: None,
             frames: VecDeque::new(),
             heard: VecDeque::new(),
@@ -123,7 +175,8 @@ impl<M: Message> Session<M> {
     async fn turn(&mut self) -> Result<(), Status> {
         let now = (self.shared.clock)();
         self.pass_on_notices(now);
-        if let Some(response) = self.machine.poll_response(now) {
+        let due = self.machine.lock().poll_response(now);
+        if let Some(response) = due {
             let frames = self.shared.frames.encode(M::VARIANT, &response);
             if let TypeUrl::Served(kind) = response.type_url {
                 self.shared
@@ -135,12 +188,13 @@ impl<M: Message> Session<M> {
         }
         self.pass_on_notices(now);
         self.shared.registry.deliver().await;
-        if let Some(kind) = self.machine.overdue(now) {
+        let overdue = self.machine.lock().overdue(now);
+        if let Some(kind) = overdue {
             return Err(Status::deadline_exceeded(format!(
                 "the last {kind} response was not answered within {ACK_TIMEOUT}"
             )));
         }
-        let deadline = self.machine.next_deadline(now);
+        let deadline = self.machine.lock().next_deadline(now);
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => {
@@ -160,7 +214,8 @@ impl<M: Message> Session<M> {
     }
 
     fn on_message(&mut self, message: M) -> Result<(), Status> {
-        let (node, request) = message.into_parts();
+        let (node, mut request) = message.into_parts();
+        request.type_url = self.machine.type_of(request.type_url)?;
         if let Some((_, seat)) = &self.owner {
             let other = node
                 .map(|node| node.id)
@@ -171,12 +226,13 @@ impl<M: Message> Session<M> {
             }
         } else {
             let identity = identify(node).map_err(|bad| invalid(&bad))?;
-            let seat = self.shared.registry.open(&identity);
+            let seat = self.shared.registry.open(&identity, self.machine.clone());
             let seat = seat.map_err(|full| Status::resource_exhausted(full.to_string()))?;
             self.owner = Some((identity, seat));
             self.on_snapshot();
         }
-        let taken = self.machine.on_request(request, (self.shared.clock)());
+        let now = (self.shared.clock)();
+        let taken = self.machine.lock().on_request(request, now);
         taken.map_err(|refused| Status::resource_exhausted(refused.to_string()))
     }
 
@@ -189,19 +245,21 @@ impl<M: Message> Session<M> {
         let Some(snapshot) = snapshot else { return };
         let now = (self.shared.clock)();
         if let Some(resources) = snapshot.for_proxy(identity) {
-            self.machine.on_snapshot(resources, now);
+            self.machine.lock().on_snapshot(resources, now);
             self.heard.truncate(GENERATIONS_TIMED_MAX - 1);
             self.heard.push_front((snapshot.generation, now));
         }
         if snapshot.attempt > self.attempt {
-            self.machine.retry();
+            self.machine.lock().retry();
         }
         self.attempt = snapshot.attempt;
     }
 
     fn pass_on_notices(&mut self, now: Time) {
         let observer = &self.shared.observer;
-        while let Some(notice) = self.machine.poll_notice() {
+        loop {
+            let notice = self.machine.lock().poll_notice();
+            let Some(notice) = notice else { return };
             match (notice, &self.owner) {
                 (Notice::Acked { kind, generation }, _) => {
                     let heard = self.heard.iter().find(|(heard, _)| *heard == generation);

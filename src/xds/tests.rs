@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::cluster::v3::cluster_discovery_service_client::ClusterDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -19,9 +20,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Streaming};
 
-use super::{NoObserver, XdsServer};
+use super::{Inspector, NoObserver, XdsServer};
 use crate::domain::{Client, Generation, ProxySelector, Time};
 use crate::engine::{Event, ProxyEvent};
+use crate::protocol::HeldState;
 use crate::snapshot::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
 
 const CDS: &str = ResourceKind::Cluster.type_url();
@@ -81,6 +83,8 @@ struct World {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     events: mpsc::Receiver<Event>,
     client: AggregatedDiscoveryServiceClient<Channel>,
+    channel: Channel,
+    inspector: Inspector,
     shutdown: DropGuard,
 }
 
@@ -99,22 +103,24 @@ impl World {
             clock,
             shutdown.clone(),
         );
+        let inspector = server.inspector();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serve = Server::builder()
-            .add_service(server.into_service())
+            .add_routes(server.into_routes())
             .serve_with_incoming_shutdown(
                 TcpListenerStream::new(listener),
                 shutdown.clone().cancelled_owned(),
             );
         tokio::spawn(serve);
-        let client = AggregatedDiscoveryServiceClient::connect(format!("http://{address}"))
-            .await
-            .unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint.connect().await.unwrap();
         Self {
             snapshots,
             events,
-            client,
+            client: AggregatedDiscoveryServiceClient::new(channel.clone()),
+            channel,
+            inspector,
             shutdown: shutdown.drop_guard(),
         }
     }
@@ -339,4 +345,62 @@ async fn shutdown_ends_streams_with_a_reason() {
     drop(world.shutdown);
     let ended = tokio::time::timeout(DEADLINE, responses.message()).await;
     assert_eq!(ended.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_service_for_one_type_takes_that_type_alone() {
+    let mut world = World::new().await;
+    world
+        .snapshots
+        .send_replace(Some(snapshot(1, &[("a", "1")])));
+    let mut clusters = ClusterDiscoveryServiceClient::new(world.channel.clone());
+    for (type_url, code) in [
+        ("", Code::Ok),
+        (CDS, Code::Ok),
+        (ResourceKind::Route.type_url(), Code::InvalidArgument),
+    ] {
+        let (requests, receiver) = mpsc::channel(8);
+        let response = clusters.delta_clusters(ReceiverStream::new(receiver)).await;
+        let mut responses = response.unwrap().into_inner();
+        let request = DeltaDiscoveryRequest {
+            type_url: type_url.into(),
+            ..first_delta()
+        };
+        requests.send(request).await.unwrap();
+        let first = tokio::time::timeout(DEADLINE, responses.message()).await;
+        let got = match first.unwrap() {
+            Ok(response) => {
+                assert_eq!(names(&response.unwrap()), [("a", "1")], "{type_url:?}");
+                Code::Ok
+            }
+            Err(status) => status.code(),
+        };
+        assert_eq!(got, code, "{type_url:?}");
+    }
+    let (requests, mut responses) = world.delta().await;
+    let untyped = DeltaDiscoveryRequest {
+        type_url: String::new(),
+        ..first_delta()
+    };
+    requests.send(untyped).await.unwrap();
+    let ended = tokio::time::timeout(DEADLINE, responses.message()).await;
+    assert_eq!(ended.unwrap().unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn what_a_proxy_was_told_can_be_looked_at() {
+    let mut world = World::new().await;
+    world
+        .snapshots
+        .send_replace(Some(snapshot(1, &[("a", "1")])));
+    let id = "edge-1".parse().unwrap();
+    assert!(world.inspector.proxy(&id).is_none());
+    let (requests, mut responses) = world.delta().await;
+    requests.send(first_delta()).await.unwrap();
+    receive(&mut responses).await;
+    let state = world.inspector.proxy(&id).unwrap();
+    let held = &state.streams[0].held[0];
+    assert_eq!((&*held.name, &held.state), ("a", &HeldState::Sent));
+    assert_eq!(held.told.as_ref().unwrap().version.as_ref(), "1");
+    assert_eq!(world.inspector.connected(), [id]);
 }

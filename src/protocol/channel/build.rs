@@ -1,13 +1,14 @@
-//! What is due on a channel, and the response that says it.
+//! The response that says what is due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Channel, Entry, Outstanding, Told};
+use super::entry::{Content, Entry, Told};
+use super::{Channel, Outstanding};
 use crate::domain::Time;
 use crate::protocol::message::{Response, TypeUrl, Variant};
 use crate::protocol::order::Op;
-use crate::snapshot::{Resource, ResourceKind, ResourceSet};
+use crate::snapshot::{ByName, Resource, ResourceKind, ResourceSet};
 
 /// Most encoded bytes of resources in a response that may be split; gRPC clients take 4 MiB.
 const RESPONSE_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -20,120 +21,7 @@ pub(in crate::protocol) struct Built {
     pub(in crate::protocol) added: Vec<Arc<str>>,
 }
 
-/// What is due under one name.
-enum Due {
-    Add,
-    Forget,
-    Nothing,
-    Remove,
-}
-
-type Wanted = BTreeMap<Arc<str>, Arc<Resource>>;
-
 impl Channel {
-    /// Works out anew what is due, after a request or a snapshot.
-    pub(in crate::protocol) fn refresh(&mut self, target: &ResourceSet) {
-        let wanted = target.of(self.kind);
-        if let Some(version) = self.resumed_from.take() {
-            self.resume(&version, target);
-        }
-        self.try_refused_again(wanted);
-
-        let mut additions = BTreeSet::new();
-        let mut removals = BTreeSet::new();
-        let mut forgotten = Vec::new();
-        let mut judge = |name: &Arc<str>| match self.due(name, wanted.get(name)) {
-            Due::Add => drop(additions.insert(Arc::clone(name))),
-            Due::Forget => forgotten.push(Arc::clone(name)),
-            Due::Nothing => {}
-            Due::Remove => drop(removals.insert(Arc::clone(name))),
-        };
-        self.subscription.names().iter().for_each(&mut judge);
-        if self.subscription.is_wildcard() {
-            let others = self.entries.keys().chain(&self.owed);
-            wanted.keys().for_each(&mut judge);
-            others
-                .filter(|name| !wanted.contains_key(*name))
-                .for_each(judge);
-        }
-        for name in forgotten {
-            self.entries.remove(&name);
-        }
-        self.additions = additions;
-        self.removals = removals;
-    }
-
-    /// A SotW client that holds exactly this set need not be sent it again.
-    fn resume(&mut self, version: &str, target: &ResourceSet) {
-        let wanted = target.of(self.kind);
-        let current = target.version(self.kind).map_or_else(
-            || content_version(wanted.values()),
-            |label| label.as_ref().to_owned(),
-        );
-        if version != current {
-            self.answer_owed = true;
-            self.holds_unknown = true;
-            return;
-        }
-        for (name, resource) in wanted {
-            let entry = self.entries.entry(Arc::clone(name)).or_default();
-            entry.told = Told::Acked(Some(Arc::clone(&resource.version)));
-            entry.may_hold = true;
-            entry.accepted = Some(Arc::clone(resource));
-        }
-    }
-
-    /// What was refused together is tried again together once any of it changes: only the
-    /// client's message tells which of it was at fault, and it may have taken some or none.
-    fn try_refused_again(&mut self, wanted: &Wanted) {
-        let version = |name: &Arc<str>| {
-            wanted
-                .get(name)
-                .map(|resource| Arc::clone(&resource.version))
-        };
-        let changed: BTreeSet<u64> = self
-            .entries
-            .iter()
-            .filter_map(|(name, entry)| match &entry.told {
-                Told::Nacked(content, number) if *content != version(name) => Some(*number),
-                _ => None,
-            })
-            .collect();
-        self.is_refused = false;
-        for entry in self.entries.values_mut() {
-            match &entry.told {
-                Told::Nacked(_, number) if changed.contains(number) => entry.told = Told::Nothing,
-                // To refuse that a name does not exist changes nothing.
-                Told::Nacked(content, _) => self.is_refused |= content.is_some() || entry.may_hold,
-                _ => {}
-            }
-        }
-    }
-
-    fn due(&self, name: &Arc<str>, wanted: Option<&Arc<Resource>>) -> Due {
-        let entry = self.entries.get(name);
-        let told = entry.and_then(|entry| entry.told.content());
-        let is_owed = self.owed.contains(name);
-        if let Some(resource) = wanted {
-            let is_told = told.is_some_and(|content| content.as_ref() == Some(&resource.version));
-            return if is_owed || !is_told {
-                Due::Add
-            } else {
-                Due::Nothing
-            };
-        }
-        let may_hold = entry.is_some_and(|entry| entry.may_hold);
-        let is_told = told.is_some_and(Option::is_none);
-        match self.variant {
-            // Absence from a response says nothing of endpoints and routes, so nothing can be said.
-            Variant::Sotw if !self.kind.has_wildcard() => Due::Forget,
-            _ if may_hold && !is_told => Due::Remove,
-            Variant::Delta if is_owed => Due::Add,
-            Variant::Delta if !is_told && self.subscription.names().contains(name) => Due::Add,
-            _ => Due::Nothing,
-        }
-    }
-
     /// The next response, of additions or of removals. Not to be called while a response waits for
     /// its answer.
     pub(in crate::protocol) fn build(
@@ -157,11 +45,7 @@ impl Channel {
         };
         for (name, resource) in &said {
             let entry = self.entries.entry(Arc::clone(name)).or_default();
-            entry.told = Told::Sent(
-                resource
-                    .as_ref()
-                    .map(|resource| Arc::clone(&resource.version)),
-            );
+            entry.told = Told::Sent(Content::of(resource.as_ref()));
             entry.may_hold |= resource.is_some();
         }
         let added = said.iter().filter_map(|(_, resource)| resource.clone());
@@ -184,13 +68,7 @@ impl Channel {
         let version = match self.variant {
             _ if let Some(label) = target.version(self.kind) => label.as_ref().to_owned(),
             Variant::Delta => target.generation.to_string(),
-            Variant::Sotw if self.is_whole() => content_version(&resources),
-            Variant::Sotw => content_version(
-                self.subscription
-                    .names()
-                    .iter()
-                    .filter_map(|name| wanted.get(name)),
-            ),
+            Variant::Sotw => content_version(&resources),
         };
         let nonce = nonce(self.kind, number);
         self.outstanding = Some(Outstanding {
@@ -216,7 +94,7 @@ impl Channel {
     }
 
     /// Takes additions, as many as fit.
-    fn take_additions(&mut self, wanted: &Wanted) -> Vec<(Arc<str>, Option<Arc<Resource>>)> {
+    fn take_additions(&mut self, wanted: &ByName) -> Vec<(Arc<str>, Option<Arc<Resource>>)> {
         if self.holds_unknown {
             // A whole set without what was refused would take away what the client may have under
             // the same name from an earlier stream.
@@ -250,7 +128,7 @@ impl Channel {
 
     /// Everything that the client is to hold once it accepts: what is wanted, the last accepted
     /// content in place of a refused one, and, until it may go, what is to be removed.
-    fn whole_set(&self, wanted: &Wanted, op: Op) -> Vec<Arc<Resource>> {
+    fn whole_set(&self, wanted: &ByName, op: Op) -> Vec<Arc<Resource>> {
         let mut set: BTreeMap<&Arc<str>, &Arc<Resource>> = BTreeMap::new();
         for (name, entry) in &self.entries {
             if op == Op::Add || wanted.contains_key(name) {
@@ -283,7 +161,9 @@ pub(in crate::protocol) fn is_nonce_of(kind: ResourceKind, nonce: &str) -> bool 
 
 /// A name for a set of resources: equal sets have equal names, on each replica and after each
 /// restart. The resources come sorted by name.
-fn content_version<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource>>) -> String {
+pub(in crate::protocol) fn content_version<'a>(
+    resources: impl IntoIterator<Item = &'a Arc<Resource>>,
+) -> String {
     /// Bytes of the hash that are shown; 64 bits tell the sets of one proxy apart.
     const SHOWN_BYTES: usize = 8;
     let mut hash = blake3::Hasher::new();

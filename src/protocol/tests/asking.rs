@@ -185,3 +185,71 @@ fn an_empty_wildcard_is_answered() {
         assert_eq!(story.notices(), ["in force 1"]);
     }
 }
+
+#[test]
+fn a_collection_is_followed_member_by_member() {
+    const ALL: &str = "xdstp://t/e/cart/v1/*";
+    let mut story = Story::new(Variant::Delta);
+    story.snapshot(1, "");
+    let empty = format!("m -{ALL}");
+    assert_eq!(
+        story.ask('m', ALL),
+        empty,
+        "an empty collection is said to be so"
+    );
+    story.ack('m');
+    let member = |name: &str, version: &str| format!("m:xdstp://t/e/cart/{name}@{version}");
+    let two = format!(
+        "{} {} {}",
+        member("v1/a", "1"),
+        member("v1/b", "1"),
+        member("v2/c", "1")
+    );
+    assert_eq!(
+        story.snapshot(2, &two),
+        "m xdstp://t/e/cart/v1/a@1 xdstp://t/e/cart/v1/b@1"
+    );
+    story.ack('m');
+    assert_eq!(
+        story.snapshot(3, &member("v1/a", "2")),
+        "m xdstp://t/e/cart/v1/a@2"
+    );
+    assert_eq!(story.ack('m'), "m -xdstp://t/e/cart/v1/b");
+    story.ack('m');
+    assert_eq!(
+        story.notices().last().map(String::as_str),
+        Some("in force 3")
+    );
+    assert_eq!(story.ask('m', &format!("-{ALL}")), "");
+    assert_eq!(story.snapshot(4, &member("v1/a", "3")), "");
+}
+
+#[test]
+fn what_was_told_can_be_looked_at() {
+    let mut story = Story::settled(Variant::Delta);
+    story.ask('e', "ghost");
+    story.ack('e');
+    story.snapshot(2, "c:a@2 e:a@1 l:in@1 r:main@2");
+    story.nack('c');
+    let held = story.stream.held().map(|held| {
+        let version = held.version.as_deref().unwrap_or("-").to_owned();
+        let accepted = held
+            .accepted
+            .map_or("-".to_owned(), |r| r.version.to_string());
+        let state = match held.state {
+            HeldState::Nacked(refusal) => format!("nacked ({})", refusal.message),
+            state => format!("{state:?}"),
+        };
+        format!("{} {} {version} {accepted} {state}", held.kind, held.name)
+    });
+    assert_eq!(
+        held.collect::<Vec<_>>(),
+        [
+            "cluster a 2 1 nacked (no good)",
+            "endpoint a 1 1 Sent",
+            "endpoint ghost - - NotThere",
+            "listener in 1 1 Acked",
+            "route main 1 1 Acked",
+        ]
+    );
+}

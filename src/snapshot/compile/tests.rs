@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::super::samples;
 use super::*;
-use crate::domain::{EndpointState, Locality, Overlay, ProxyIdentity};
+use crate::domain::{EndpointState, Locality, Overlay, Protocol, ProxyIdentity};
 
 fn proxy(cluster: &str) -> ProxyIdentity {
     ProxyIdentity {
@@ -203,4 +203,72 @@ fn grpc_clients_share_the_assignments_of_envoys_in_which_nothing_drains() {
     };
     let is_shared = |name| Arc::ptr_eq(&of("envoy", name), &of("gRPC", name));
     assert!(is_shared("cart/v2") && !is_shared("cart/v1"));
+}
+
+/// What a stream that holds the set of `before` must look at, given the set of `after`.
+fn looked_at(before: &Plan, after: &Plan) -> Vec<String> {
+    let mut compiler = Compiler::default();
+    let then = compiler.compile(before).unwrap().for_proxy(&proxy("web"));
+    let snapshot = compiler.compile(after).unwrap();
+    let now = snapshot.for_proxy(&proxy("web")).unwrap();
+    let anew = compile(after).unwrap().for_proxy(&proxy("web")).unwrap();
+    assert_eq!(now, anew, "as if compiled from nothing");
+    let then = then.unwrap();
+    let changes = now.changes_since(&then).unwrap();
+    let of = |kind| changes.of(kind).map(move |name| format!("{kind} {name}"));
+    ResourceKind::ALL.into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn a_compiler_compiles_what_changed_and_ends_where_a_new_one_would() {
+    let before = samples::plan();
+    let changes: [fn(&mut Plan); 8] = [
+        |_| {},
+        |p| samples::set_weights(&mut p.services[0], &[1, 1]),
+        |p| p.services[0].versions[0].endpoints[1].state = EndpointState::Draining,
+        |p| p.services[0].versions.truncate(1),
+        |p| p.services[0].protocol = Protocol::Tcp,
+        |p| p.services.push(samples::service("other")),
+        |p| {
+            p.services.push(samples::service("other"));
+            p.gateways[0].services.push("other".parse().unwrap());
+        },
+        |p| p.gateways[0].listeners.clear(),
+    ];
+    let looks = changes.map(|change| {
+        let mut after = before.clone();
+        change(&mut after);
+        if after.services[0].versions.len() == 1 {
+            samples::set_weights(&mut after.services[0], &[1]);
+        }
+        after.generation = before.generation.next();
+        looked_at(&before, &after).join(", ")
+    });
+    assert_eq!(
+        looks,
+        [
+            "",
+            "route cart, route mesh/10000",
+            "endpoint cart/v1",
+            "cluster cart/v2, endpoint cart/v2, route cart, route mesh/10000",
+            "cluster cart/v1, cluster cart/v2, listener mesh/10000, route cart, route mesh/10000",
+            "",
+            "route other",
+            "cluster cart/v1, cluster cart/v2, endpoint cart/v1, endpoint cart/v2, listener mesh/10000, route cart, route mesh/10000",
+        ]
+    );
+}
+
+#[test]
+fn an_error_leaves_a_compiler_where_it_stood() {
+    let plan = samples::plan();
+    let mut compiler = Compiler::default();
+    compiler.compile(&plan).unwrap();
+    let mut bad = plan.clone();
+    bad.services[0].overlay = Some(Overlay {
+        cluster: r#"{"nme": "x"}"#.into(),
+    });
+    compiler.compile(&bad).unwrap_err();
+    let again = compiler.compile(&plan).unwrap().for_proxy(&proxy("web"));
+    assert_eq!(again, compile(&plan).unwrap().for_proxy(&proxy("web")));
 }

@@ -11,6 +11,7 @@ fn table(routes: &[Route]) -> Vec<String> {
         samples::set_weights(&mut service, &[1]);
         plan.services.push(service);
     }
+    plan.services.sort_by(|a, b| a.name.cmp(&b.name));
     let configuration = listener_routes(&plan, "mesh/1".into(), routes);
     let row = |host: &VirtualHost| {
         let routes: Vec<_> = host.routes.iter().map(route_text).collect();

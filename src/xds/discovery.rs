@@ -1,0 +1,174 @@
+//! The discovery services, on HTTP bodies: one for all types on one stream, and one for each type.
+//!
+//! Generated services encode each response for each stream. These hand tonic's request decoder the
+//! requests, and the connection the shared bytes of the responses. All of them are one service with
+//! another line of a table: the rules are the same on every stream.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use futures_util::stream::unfold;
+use http_body_util::StreamBody;
+use tonic::body::Body;
+use tonic::codegen::{StdError, http};
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstDecoder;
+use tower_service::Service;
+
+use super::server::Shared;
+use super::stream::{Message, Session};
+use crate::snapshot::ResourceKind;
+
+/// Largest request. An Envoy that comes back lists every name and version it holds.
+const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// One discovery service.
+#[derive(Clone, Copy, Debug)]
+struct Api {
+    service: &'static str,
+    /// The one type that it serves; `None` for all of them.
+    only: Option<ResourceKind>,
+    /// The method for state of the world, where there is one.
+    sotw: Option<&'static str>,
+    delta: &'static str,
+}
+
+/// The services of Envoy's API that are served. `Fetch…` methods, which poll, are not among them.
+const APIS: [Api; 7] = [
+    Api {
+        service: "envoy.service.discovery.v3.AggregatedDiscoveryService",
+        only: None,
+        sotw: Some("StreamAggregatedResources"),
+        delta: "DeltaAggregatedResources",
+    },
+    Api {
+        service: "envoy.service.cluster.v3.ClusterDiscoveryService",
+        only: Some(ResourceKind::Cluster),
+        sotw: Some("StreamClusters"),
+        delta: "DeltaClusters",
+    },
+    Api {
+        service: "envoy.service.endpoint.v3.EndpointDiscoveryService",
+        only: Some(ResourceKind::Endpoint),
+        sotw: Some("StreamEndpoints"),
+        delta: "DeltaEndpoints",
+    },
+    // Collections exist in delta alone.
+    Api {
+        service: "envoy.service.endpoint.v3.LocalityEndpointDiscoveryService",
+        only: Some(ResourceKind::LbEndpoint),
+        sotw: None,
+        delta: "DeltaLocalityEndpoints",
+    },
+    Api {
+        service: "envoy.service.listener.v3.ListenerDiscoveryService",
+        only: Some(ResourceKind::Listener),
+        sotw: Some("StreamListeners"),
+        delta: "DeltaListeners",
+    },
+    Api {
+        service: "envoy.service.route.v3.RouteDiscoveryService",
+        only: Some(ResourceKind::Route),
+        sotw: Some("StreamRoutes"),
+        delta: "DeltaRoutes",
+    },
+    Api {
+        service: "envoy.service.secret.v3.SecretDiscoveryService",
+        only: Some(ResourceKind::Secret),
+        sotw: Some("StreamSecrets"),
+        delta: "DeltaSecrets",
+    },
+];
+
+/// Every discovery service.
+pub(super) fn routes(shared: Shared) -> Routes {
+    let shared = Arc::new(shared);
+    Routes::new(Discovery::<0>::new(&shared))
+        .add_service(Discovery::<1>::new(&shared))
+        .add_service(Discovery::<2>::new(&shared))
+        .add_service(Discovery::<3>::new(&shared))
+        .add_service(Discovery::<4>::new(&shared))
+        .add_service(Discovery::<5>::new(&shared))
+        .add_service(Discovery::<6>::new(&shared))
+}
+
+/// The service in this line of the table.
+#[derive(Clone)]
+struct Discovery<const LINE: usize> {
+    shared: Arc<Shared>,
+}
+
+impl<const LINE: usize> fmt::Debug for Discovery<LINE> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Discovery").field(&Self::API).finish()
+    }
+}
+
+impl<const LINE: usize> NamedService for Discovery<LINE> {
+    const NAME: &'static str = Self::API.service;
+}
+
+impl<const LINE: usize, B> Service<http::Request<B>> for Discovery<LINE>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let method = head.uri.path().rsplit('/').next().unwrap_or_default();
+        ready(Ok(if method == Self::API.delta {
+            self.open::<DeltaDiscoveryRequest, B>(body)
+        } else if Self::API.sotw == Some(method) {
+            self.open::<DiscoveryRequest, B>(body)
+        } else {
+            let service = Self::NAME;
+            Status::unimplemented(format!("{service} serves no method {method:?}")).into_http()
+        }))
+    }
+}
+
+impl<const LINE: usize> Discovery<LINE> {
+    const API: Api = APIS[LINE];
+
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+        }
+    }
+
+    fn open<M, B>(&self, body: B) -> http::Response<Body>
+    where
+        M: Message,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError> + Send,
+    {
+        let decoder = ProstDecoder::<M>::default();
+        let requests = Streaming::new_request(decoder, body, None, Some(REQUEST_BYTES_MAX));
+        let session = Session::new(Arc::clone(&self.shared), Self::API.only, requests);
+        let frames = unfold(session, async |mut session| {
+            let frame = session.next().await?;
+            Some((frame, session))
+        });
+        let mut response = http::Response::new(Body::new(StreamBody::new(frames)));
+        let grpc = http::HeaderValue::from_static("application/grpc");
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, grpc);
+        response
+    }
+}
