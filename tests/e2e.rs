@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Envoy is the one that `TIDEGATE_ENVOY` names, else `target/tools/bin/envoy`, else the first on the
-//! search path. Without any the stories are shown as ignored, with the reason; where `CI=true` they
-//! fail instead, so that nothing is green by not having run.
+//! search path. gRPC clients are those that `make tools` has fetched. Stories whose tools are missing
+//! are shown as ignored, with the reason; where `CI=true` they fail instead, so that nothing is green
+//! by not having run.
 //!
 //! How they are written:
 //! - A story's name is a sentence that it proves. It panics where that does not hold, and then each
@@ -34,6 +35,8 @@ mod support {
     pub(crate) mod control_plane;
     pub(crate) mod documents;
     pub(crate) mod envoy;
+    pub(crate) mod far;
+    pub(crate) mod grpc;
     pub(crate) mod http;
     pub(crate) mod load;
     pub(crate) mod process;
@@ -49,6 +52,7 @@ mod stories {
     pub(crate) mod directory;
     pub(crate) mod drain;
     pub(crate) mod first_start;
+    pub(crate) mod grpc;
     pub(crate) mod lost_proxy;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
@@ -57,7 +61,10 @@ mod stories {
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use stories::{crash, demo, directory, drain, first_start, lost_proxy, ordering, other_envoys};
+use stories::{
+    crash, demo, directory, drain, first_start, grpc, lost_proxy, ordering, other_envoys,
+};
+use support::grpc::Library;
 
 /// Each story with the sentence that it proves.
 const STORIES: &[(&str, fn())] = &[
@@ -146,27 +153,68 @@ const STORIES: &[(&str, fn())] = &[
     ("demo: a refusal stops the rollout", demo::nack),
 ];
 
+/// A story about a gRPC client.
+type GrpcStory = fn(Library);
+
+/// Those with gRPC clients and no Envoy; each on Python and on Node.
+const GRPC_STORIES: &[(&str, GrpcStory)] = &[
+    (
+        "versions share the calls by their weights and not by their endpoints",
+        grpc::weights,
+    ),
+    (
+        "an instance that drains gets no new call, and the running ones complete",
+        grpc::drain,
+    ),
+    (
+        "rolling one by one loses no call, and neither does an abort",
+        grpc::rolling_and_abort,
+    ),
+    (
+        "replacing all at once loses no call, however far the client is",
+        grpc::all_at_once,
+    ),
+];
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(1));
 
-    let missing = support::tools::envoy().err();
-    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    let trial = |(name, story): &(&str, fn())| {
+    let envoy = support::tools::envoy().err();
+    let python = support::tools::python().err();
+    let node = python
+        .clone()
+        .or_else(|| support::tools::node_modules().err());
+
+    let mut trials: Vec<Trial> = Vec::new();
+    for (name, story) in STORIES {
+        trials.push(trial((*name).to_owned(), envoy.as_ref(), *story));
+    }
+    for (name, story) in GRPC_STORIES {
         let story = *story;
-        match missing.clone() {
-            None => Trial::test(*name, move || {
-                story();
-                Ok(())
-            }),
-            Some(why) => Trial::test(*name, {
-                let why = why.clone();
-                move || Err(why.into())
-            })
-            .with_kind(why)
-            .with_ignored_flag(!is_ci),
-        }
-    };
-    let trials = STORIES.iter().map(trial).collect();
+        let python_story = move || story(Library::Python);
+        trials.push(trial(
+            format!("grpcio: {name}"),
+            python.as_ref(),
+            python_story,
+        ));
+        let node_story = move || story(Library::Node);
+        trials.push(trial(format!("grpc-js: {name}"), node.as_ref(), node_story));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A story, or, where a tool is missing, why it cannot run.
+fn trial(name: String, missing: Option<&String>, story: impl Fn() + Send + 'static) -> Trial {
+    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    let Some(why) = missing.cloned() else {
+        return Trial::test(name, move || {
+            story();
+            Ok(())
+        });
+    };
+    let told = why.clone();
+    Trial::test(name, move || Err(told.into()))
+        .with_kind(why)
+        .with_ignored_flag(!is_ci)
 }

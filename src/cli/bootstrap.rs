@@ -3,9 +3,9 @@
 use super::Context;
 use super::failure::Failure;
 use crate::domain::Span;
-use crate::snapshot::{BootstrapOptions, Shape, Variant, bootstrap};
+use crate::snapshot::{BootstrapOptions, Shape, Variant, bootstrap, grpc_bootstrap};
 
-/// Print an Envoy bootstrap for a proxy of a gateway
+/// Print the bootstrap of an Envoy, or of a gRPC client, that a gateway selects
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Bootstrap {
@@ -36,12 +36,17 @@ pub(super) struct Bootstrap {
     /// The proxy has listeners of its own, and takes only clusters and what it names
     #[arg(long)]
     own_listeners: bool,
+    /// For a gRPC client without a proxy, that calls `xds:///SERVICE`
+    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners"])]
+    grpc: bool,
 }
 
 /// Shown below its `--help`.
 const EXAMPLE: &str = "\
 Example:
-  tidegate bootstrap --node-cluster web --node-id web-1 > envoy.yaml && envoy -c envoy.yaml";
+  tidegate bootstrap --node-cluster web --node-id web-1 > envoy.yaml && envoy -c envoy.yaml
+  tidegate bootstrap --node-cluster web --node-id api-1 --grpc > grpc.json
+  GRPC_XDS_BOOTSTRAP=grpc.json python client.py";
 
 impl Bootstrap {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
@@ -64,8 +69,12 @@ impl Bootstrap {
                 Shape::Sidecar
             },
         };
-        let yaml = bootstrap(&options);
-        context.output.show(&yaml, Clone::clone)
+        let text = if self.grpc {
+            grpc_bootstrap(&options)
+        } else {
+            bootstrap(&options)
+        };
+        context.output.show(&text, Clone::clone)
     }
 }
 

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use super::facts::{Facts, ProxyFacts, Witness};
 use super::{Proof, Stage, State, Wait};
 use crate::domain::{
-    Generation, InstanceId, LostProxies, ProxyId, ProxyIdentity, Service, Span, ThenDo, Time,
+    Client, Generation, InstanceId, LostProxies, ProxyId, ProxyIdentity, Service, Span, ThenDo,
+    Time,
 };
 
 /// A proxy that may send traffic to a service.
 struct Holder<'a> {
     id: &'a ProxyId,
+    client: Client,
     facts: Option<&'a ProxyFacts>,
 }
 
@@ -52,6 +54,7 @@ fn holders<'a>(state: &'a State, facts: &'a Facts, service: &Service) -> Vec<Hol
     known
         .map(|identity| Holder {
             id: &identity.id,
+            client: identity.client(),
             facts: facts.proxies.get(&identity.id),
         })
         .collect()
@@ -135,7 +138,8 @@ pub(super) fn barrier(
 /// Which connected proxies have not shown that they send requests to an instance that was told to
 /// them at `since`. A proxy holds a new instance back until its own health check has passed, and a
 /// weight that came before would find nobody there. One that does not report is given the time in
-/// which it makes that check.
+/// which it makes that check. A gRPC client checks nothing, and lets a call wait while it connects:
+/// of it no more is asked than that it knows the instance.
 pub(super) fn not_using(
     state: &State,
     facts: &Facts,
@@ -145,10 +149,11 @@ pub(super) fn not_using(
 ) -> BTreeMap<InstanceId, Wait> {
     let patience = service.health.interval.duration() + service.health.timeout.duration();
     let holders = holders(state, facts, service);
-    let connected: Vec<_> = holders.iter().filter(|holder| holder.connected()).collect();
+    let connected = holders.iter().filter(|holder| holder.connected());
+    let checking: Vec<_> = connected.filter(|h| h.client != Client::Grpc).collect();
     let wait = |(instance, since): &(InstanceId, Time)| {
         let key = (service.name.clone(), instance.clone());
-        let not_using = connected.iter().filter(|holder| {
+        let not_using = checking.iter().filter(|holder| {
             // One that has come back since has had no more time than that.
             let since = holder.facts.map_or(*since, |facts| facts.since.max(*since));
             let had_time = Span::between(since, now).duration() >= patience;

@@ -1,13 +1,17 @@
 //! The bootstrap of an Envoy that takes its configuration from Tidegate and reports back to it.
 //!
 //! In go who the proxy is and where Tidegate is; out comes a whole, commented YAML file. The same
-//! text stands in `envoy-configs/`, where the tests start real Envoys from it.
+//! text stands in `envoy-configs/`, where the tests start real Envoys from it. Likewise for a gRPC
+//! client that does without an Envoy.
 
+mod grpc;
 mod report;
 
 use std::fmt::Write;
 
 use crate::domain::Span;
+
+pub use grpc::grpc_bootstrap;
 
 /// What differs from proxy to proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]

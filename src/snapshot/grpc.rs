@@ -7,9 +7,9 @@
 //! - They have no panic mode and take no weights of endpoints, but those of localities at all times;
 //!   so these count what takes new requests alone, and a locality without any is left out.
 //! - They refuse an assignment in which an address stands twice.
-//! - They ask for a version's cluster only when a route names it, and for those with a weight of 0 not
-//!   at all. So a second route that no request ever comes to names every version: its instances are
-//!   known and connected before the weight comes.
+//! - They know only the clusters that a route gives a weight to: C-core leaves out one with a weight of
+//!   0, and would connect to a new version when its weight has come, and report nothing of an old one
+//!   while it drains. So a second route, which no call ever comes to, names every routed version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

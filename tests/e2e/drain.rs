@@ -77,6 +77,7 @@ pub(crate) fn an_expired_lease_is_a_loss() {
     let lease = Lease {
         version: "v1",
         ttl: "2s",
+        ..Lease::default()
     };
     let mut short = App::start_leased("v1-2", lease, &world.control, world.path());
     let envoy = world.start_envoy("sidecar.yaml", "sidecar-1");

@@ -21,11 +21,13 @@ pub(crate) struct App {
 }
 
 /// How an instance is announced.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lease<'a> {
     pub(crate) version: &'a str,
     /// Without renewal it ends after this long.
     pub(crate) ttl: &'a str,
+    /// What it carries, if not as much as any other.
+    pub(crate) capacity: Option<&'a str>,
 }
 
 impl App {
@@ -35,6 +37,7 @@ impl App {
         let lease = Lease {
             version,
             ttl: "60s",
+            ..Lease::default()
         };
         Self::announced(id, process, &address, lease, to, directory)
     }
@@ -45,7 +48,8 @@ impl App {
         Self::announced(id, process, &address, lease, to, dir)
     }
 
-    fn announced(
+    /// Announces an instance that runs.
+    pub(crate) fn announced(
         id: &str,
         process: Process,
         address: &str,
@@ -55,7 +59,7 @@ impl App {
     ) -> Self {
         let server = to.url("");
         let label = format!("service={SERVICE}");
-        let args = [
+        let mut args = vec![
             "--server",
             &server,
             "register",
@@ -72,6 +76,9 @@ impl App {
             "--label",
             &label,
         ];
+        if let Some(capacity) = lease.capacity {
+            args.extend(["--capacity", capacity]);
+        }
         let name = format!("{id}-register");
         let lease = Process::start_kept(&name, tidegate(), &args, directory);
         Self {

@@ -11,11 +11,15 @@ pub(crate) struct Documents {
     pub(crate) cluster: Option<&'static str>,
     /// The path that health checks ask for, both Tidegate's and Envoy's own.
     pub(crate) health: &'static str,
+    /// What the instances speak is gRPC, and so is their health check.
+    pub(crate) grpc: bool,
     /// How instances drain, as YAML flow text.
     pub(crate) drain: &'static str,
     /// The version to roll to, by a rollout named `to-<version>` that replaces one by one, bakes for
     /// no time and has nobody who starts or stops instances.
     pub(crate) roll_to: Option<&'static str>,
+    /// How the rollout replaces, as YAML flow text.
+    pub(crate) rolling: &'static str,
     /// How the rollout bakes, as YAML flow text.
     pub(crate) bake: &'static str,
 }
@@ -26,8 +30,10 @@ impl Default for Documents {
             listeners: 1,
             cluster: None,
             health: "/healthz",
+            grpc: false,
             drain: "{ atMost: 60s }",
             roll_to: None,
+            rolling: "{ batch: 1, maxSurge: 1, maxUnavailable: 0 }",
             bake: "{ for: 0s, holdback: 0 }",
         }
     }
@@ -65,17 +71,23 @@ spec:
 
     /// The service.
     pub(crate) fn service(&self) -> String {
+        let (protocol, probe) = if self.grpc {
+            ("grpc", "grpc: \"\"".to_owned())
+        } else {
+            ("http1", format!("http: {}", self.health))
+        };
         let mut text = format!(
             "\
 kind: Service
 name: cart
 spec:
+  protocol: {protocol}
   instances: {{ from: api }}
-  health: {{ http: {}, interval: 300ms, healthyAfter: 1, unhealthyAfter: 3 }}
+  health: {{ {probe}, interval: 300ms, healthyAfter: 1, unhealthyAfter: 3 }}
   minReady: 0s
   drain: {}
 ",
-            self.health, self.drain
+            self.drain
         );
         if let Some(cluster) = self.cluster {
             let _ = writeln!(text, "  envoy: {{ cluster: {cluster} }}");
@@ -86,7 +98,7 @@ spec:
     /// The rollout, if there is to be one.
     pub(crate) fn rollout(&self) -> Option<String> {
         let to = self.roll_to?;
-        let bake = self.bake;
+        let (rolling, bake) = (self.rolling, self.bake);
         Some(format!(
             "\
 kind: Rollout
@@ -94,7 +106,7 @@ name: to-{to}
 spec:
   service: cart
   to: {to}
-  rolling: {{ batch: 1, maxSurge: 1, maxUnavailable: 0 }}
+  rolling: {rolling}
   bake: {bake}
   deadline: 5m
 "

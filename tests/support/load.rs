@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use serde::Deserialize;
 use tidegate::process::clock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,8 @@ const PACE: Duration = Duration::from_millis(4);
 const TOLD_MAX: usize = 20;
 
 /// What has come back so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
     pub(crate) failed: u64,
@@ -38,6 +40,15 @@ impl Tally {
     /// Answers of an instance.
     pub(crate) fn of(&self, instance: &str) -> u64 {
         self.by_instance.get(instance).copied().unwrap_or_default()
+    }
+
+    /// Not one may have failed.
+    pub(crate) fn assert_no_loss(&self) {
+        assert_eq!(
+            self.failed, 0,
+            "of {} requests: {:#?}",
+            self.requests, self.told
+        );
     }
 
     fn take(&mut self, outcome: Result<Answer, String>) {
@@ -110,11 +121,7 @@ impl Load {
     /// The same; not one may have failed.
     pub(crate) fn stop_without_loss(self) -> Tally {
         let tally = self.stop();
-        assert_eq!(
-            tally.failed, 0,
-            "of {} requests: {:#?}",
-            tally.requests, tally.told
-        );
+        tally.assert_no_loss();
         tally
     }
 }

@@ -88,6 +88,13 @@ impl Process {
         }
     }
 
+    /// Closes its standard input, and waits until it has ended by itself.
+    pub(crate) fn end(&mut self) {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{} has ended: {status}", self.name);
+    }
+
     /// Kills it with -9, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         drop(self.child.stdin.take());

@@ -43,6 +43,28 @@ pub(crate) fn envoy() -> Result<PathBuf, String> {
     }
 }
 
+/// A Python with gRPC in it, from `make tools`; or why there is none.
+pub(crate) fn python() -> Result<PathBuf, String> {
+    let python = repository().join("target/tools/venv/bin/python");
+    let asked = Command::new(&python).args(["-c", "import grpc"]).output();
+    match asked {
+        Ok(output) if output.status.success() => Ok(python),
+        _ => Err("no Python with grpcio; run `make tools`".to_owned()),
+    }
+}
+
+/// Where the packages of the Node client are, from `make tools`; or why they are not.
+pub(crate) fn node_modules() -> Result<PathBuf, String> {
+    let modules = repository().join("target/tools/node/node_modules");
+    if !modules.join("@grpc/grpc-js-xds").is_dir() {
+        return Err("no Node packages for gRPC; install Node and npm, run `make tools`".to_owned());
+    }
+    match Command::new("node").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(modules),
+        _ => Err("node not found".to_owned()),
+    }
+}
+
 /// Out of `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let number = text.split("version:").nth(1)?.split('/').nth(1)?;

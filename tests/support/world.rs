@@ -10,6 +10,7 @@ use super::app::{App, SERVICE};
 use super::control_plane::ControlPlane;
 use super::documents::Documents;
 use super::envoy::Envoy;
+use super::grpc;
 use super::wait::{ROLL, SOON, eventually, if_so};
 
 /// Everything but the Envoys.
@@ -60,6 +61,15 @@ impl World {
         for ordinal in ordinals {
             let id = format!("{version}-{ordinal}");
             let app = App::start(&id, version, &self.control, self.directory.path());
+            self.apps.insert(id, app);
+        }
+    }
+
+    /// The same with instances that speak gRPC.
+    pub(crate) fn start_grpc_apps(&mut self, version: &str, ordinals: std::ops::Range<u32>) {
+        for ordinal in ordinals {
+            let id = format!("{version}-{ordinal}");
+            let app = grpc::start_app(&id, version, None, self);
             self.apps.insert(id, app);
         }
     }

@@ -31,6 +31,29 @@ fn the_files_are_what_is_printed() {
 }
 
 #[test]
+fn the_file_for_grpc_is_what_is_printed_and_every_option_is_in_it() {
+    let printed = grpc_bootstrap(&BootstrapOptions::new("grpc-1", "web"));
+    assert!(
+        printed == include_str!("../../../envoy-configs/grpc.json"),
+        "envoy-configs/grpc.json should be:\n{printed}"
+    );
+    let options = BootstrapOptions {
+        region: "eu".into(),
+        zone: "eu-1".into(),
+        xds_address: ("::1".into(), 18_500),
+        ..BootstrapOptions::new("cart \"1\"", "edge")
+    };
+    let json: serde_json::Value = serde_json::from_str(&grpc_bootstrap(&options)).unwrap();
+    let node = serde_json::json!({
+        "id": "cart \"1\"",
+        "cluster": "edge",
+        "locality": { "region": "eu", "zone": "eu-1" },
+    });
+    assert_eq!(json["node"], node);
+    assert_eq!(json["xds_servers"][0]["server_uri"], "[::1]:18500");
+}
+
+#[test]
 fn every_option_is_in_the_text() {
     let options = BootstrapOptions {
         region: "eu".into(),
