@@ -10,12 +10,19 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost::DecodeError;
+use prost::bytes::Buf;
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
 
 /// The package, and the file in it.
 const PACKAGE: &str = "envoy-types";
 const DESCRIPTORS: &str = "src/generated/types.bin";
+
+/// `FileDescriptorSet.file` and `FileDescriptorProto.source_code_info`.
+const FILE: u32 = 1;
+const SOURCE_CODE_INFO: u32 = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -29,17 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         reason = "a build script; the error is wrapped below"
     )]
     let encoded = std::fs::read(&source).map_err(|e| format!("{}: {e}", source.display()))?;
-    let mut set = FileDescriptorSet::decode(encoded.as_slice())?;
-    for file in &mut set.file {
-        file.source_code_info = None;
-    }
+    let lean = lean(&encoded)?;
     let target = Path::new(&variable("OUT_DIR")?).join("envoy-descriptors.bin");
     #[expect(
         clippy::disallowed_methods,
         reason = "a build script; the error is wrapped"
     )]
-    std::fs::write(&target, set.encode_to_vec())
-        .map_err(|e| format!("{}: {e}", target.display()))?;
+    std::fs::write(&target, lean).map_err(|e| format!("{}: {e}", target.display()))?;
     Ok(())
 }
 
@@ -55,6 +58,50 @@ fn compile_adapter() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.protobuf", "::envoy_types::pb::google::protobuf")
         .compile_fds(files)?;
     Ok(())
+}
+
+/// The descriptors without comments and positions. It is done on the wire: decoded into types that do
+/// not know Envoy's options, they would lose the rules that its values must follow.
+fn lean(set: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut lean = Vec::new();
+    for (number, file) in fields(set)? {
+        if number != FILE {
+            continue;
+        }
+        let kept: Vec<&[u8]> = fields_whole(file)?
+            .into_iter()
+            .filter(|(number, _)| *number != SOURCE_CODE_INFO)
+            .map(|(_, whole)| whole)
+            .collect();
+        encode_key(FILE, WireType::LengthDelimited, &mut lean);
+        encode_varint(kept.iter().map(|field| field.len() as u64).sum(), &mut lean);
+        lean.extend(kept.concat());
+    }
+    Ok(lean)
+}
+
+/// The fields of a message: number, and bytes with key.
+fn fields_whole(message: &[u8]) -> Result<Vec<(u32, &[u8])>, DecodeError> {
+    let mut all = Vec::new();
+    let mut rest = message;
+    while rest.has_remaining() {
+        let before = rest;
+        let (number, wire) = decode_key(&mut rest)?;
+        skip_field(wire, number, &mut rest, DecodeContext::default())?;
+        all.push((number, &before[..before.len() - rest.len()]));
+    }
+    Ok(all)
+}
+
+/// The fields of a message, all of which have a length: number, and content.
+fn fields(message: &[u8]) -> Result<Vec<(u32, &[u8])>, DecodeError> {
+    let mut all = Vec::new();
+    for (number, mut whole) in fields_whole(message)? {
+        decode_key(&mut whole)?;
+        decode_varint(&mut whole)?;
+        all.push((number, whole));
+    }
+    Ok(all)
 }
 
 /// Where Cargo keeps the package. A fresh checkout may not have every development dependency yet,

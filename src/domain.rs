@@ -8,6 +8,7 @@ mod gate;
 mod gateway;
 mod instance;
 mod name;
+mod overlay;
 mod plan;
 mod proxy;
 mod quantity;
@@ -22,12 +23,12 @@ pub use instance::{Instance, Locality};
 pub use name::{
     BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, ServiceName, VersionName,
 };
+pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
 pub use proxy::{Client, Nack, ProxyIdentity};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{
-    Drain, HealthCheck, InstanceSource, LostProxies, Overlay, Probe, Protocol, Service, ThenDo,
-    VersionLabel,
+    Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo, VersionLabel,
 };
 pub use time::{BadSpan, Span, Time};

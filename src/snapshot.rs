@@ -31,6 +31,6 @@ pub use bootstrap::{BootstrapOptions, Shape, Variant, bootstrap, grpc_bootstrap}
 pub use compile::{CompileError, Compiler, compile};
 pub use encode::labelled;
 pub use lint::LintError;
-pub use overlay::{OverlayError, check_overlay};
+pub use overlay::{OverlayError, check_overlay, overlay_secrets};
 pub use resource::{Resource, ResourceKind};
 pub use set::{ByName, Changes, Names, ResourceSet};

@@ -14,6 +14,7 @@
 
 mod context;
 mod decode;
+mod envoy;
 mod field;
 mod gate;
 mod gateway;
@@ -28,14 +29,16 @@ mod tests;
 mod tree;
 mod words;
 
+use crate::domain::{OverlayFault, OverlayPart};
+
 pub use problem::{Problem, Refusal, Warning};
 pub use rollout::rollout_document;
 pub use schema::json_schema;
 pub use set::{Entry, Loaded, load, split};
 pub use source::{Source, read_directory};
 
-/// Says whether Envoy would take a partial cluster, given as JSON text, or why not.
-pub type OverlayCheck = fn(&str) -> Result<(), String>;
+/// Says what is wrong with Envoy settings, given as JSON text.
+pub type OverlayCheck = fn(OverlayPart, &str) -> Vec<OverlayFault>;
 
 /// Files in a set.
 pub const FILES_MAX: usize = 1_000;

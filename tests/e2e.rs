@@ -56,13 +56,14 @@ mod stories {
     pub(crate) mod lost_proxy;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
+    pub(crate) mod settings;
 }
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    crash, demo, directory, drain, first_start, grpc, lost_proxy, ordering, other_envoys,
+    crash, demo, directory, drain, first_start, grpc, lost_proxy, ordering, other_envoys, settings,
 };
 use support::grpc::Library;
 
@@ -83,6 +84,10 @@ const STORIES: &[(&str, fn())] = &[
     (
         "own-listeners-rds-cds.yaml rolls without loss, and every release is proven",
         other_envoys::own_listeners,
+    ),
+    (
+        "the example edge is in force with every Envoy setting of its own",
+        settings::settings_are_in_force,
     ),
     (
         "own-listeners-eds.yaml sends nothing new to instances that drain, and proves them idle",

@@ -32,9 +32,8 @@ impl Validate {
                 });
             }
         }
-        let checked = |overlay: &str| check_overlay(overlay).map_err(|error| error.to_string());
         let output = &context.output;
-        match spec::load(&sources, checked) {
+        match spec::load(&sources, check_overlay) {
             Ok(loaded) => {
                 check_documents(&loaded.documents).map_err(|what| Failure::News {
                     what,

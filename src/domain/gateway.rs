@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayName, ProxyIdentity, ServiceName};
+use super::{GatewayName, Overlay, ProxyIdentity, ServiceName};
 
 /// A gateway as its document declares it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Gateway {
     pub listeners: Vec<Listener>,
     /// Services whose routes and clusters the proxies may take although no listener here names them.
     pub services: Vec<ServiceName>,
+    /// The user's own Envoy settings, merged into each generated listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
 }
 
 impl Gateway {
@@ -74,6 +77,9 @@ pub struct Listener {
     pub port: u16,
     /// Where requests go: the first route that matches.
     pub routes: Vec<Route>,
+    /// The user's own Envoy settings; they win over the gateway's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
 }
 
 /// Requests of some hosts under some path go to a service.
@@ -85,4 +91,7 @@ pub struct Route {
     pub prefix: String,
     /// The service that answers.
     pub service: ServiceName,
+    /// The user's own Envoy settings; they win over the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rps, ServiceName, Span};
+use super::{Overlay, Rps, ServiceName, Span};
 
 /// A service as its document declares it, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Service {
     pub warm_up: Span,
     /// How an instance is taken out.
     pub drain: Drain,
-    /// The user's own Envoy settings, merged into each generated cluster.
+    /// The user's own Envoy settings, merged into its generated clusters and routes.
     pub overlay: Option<Overlay>,
 }
 
@@ -123,11 +123,4 @@ pub enum ThenDo {
     Ignore,
     /// Hold the rollout until the proxy is back or an operator decides.
     Pause,
-}
-
-/// Envoy settings in Envoy's own JSON, opaque to everything but `snapshot`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overlay {
-    /// A partial `envoy.config.cluster.v3.Cluster` as JSON text.
-    pub cluster: String,
 }

@@ -117,7 +117,7 @@ impl Keeper {
             name: "request".to_owned(),
             text: yaml.to_owned(),
         };
-        let documents = spec::split(&given, checked_overlay);
+        let documents = spec::split(&given, check_overlay);
         let documents = documents.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
         let mut own = self.own.clone();
         let mut given = Vec::new();
@@ -312,7 +312,7 @@ async fn changed(watch: Option<&mut DirectoryWatch>) {
 }
 
 fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
-    spec::load(sources, checked_overlay)
+    spec::load(sources, check_overlay)
 }
 
 /// Checks what only shows when a set is used: it must fit into one entry of the journal, and what it
@@ -332,14 +332,10 @@ pub fn check_documents(documents: &Documents) -> Result<(), String> {
     match compile(&plan(&state, state.generation.next())) {
         Ok(_) => Ok(()),
         Err(CompileError::Lint { source, .. }) => Err(source.to_string()),
-        Err(CompileError::Overlay { service, source }) => Err(format!(
-            "the overlay of service `{service}` does not fit: {source}"
+        Err(CompileError::Overlay { object, source }) => Err(format!(
+            "the Envoy settings of {object} do not fit: {source}"
         )),
     }
-}
-
-fn checked_overlay(overlay: &str) -> Result<(), String> {
-    check_overlay(overlay).map_err(|error| error.to_string())
 }
 
 fn own_name(kind: Kind, name: &str) -> String {

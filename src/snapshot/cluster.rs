@@ -24,11 +24,10 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 };
 use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Percent};
 use envoy_types::util::pack_any;
-use prost::Message;
 
-use super::overlay::{ClusterOverlay, OverlayError};
+use super::overlay::{self, Layers, OverlayError};
 use super::proto::{ads, duration, number};
-use crate::domain::{Probe, Protocol, ServiceName, ServicePlan, Span, VersionName};
+use crate::domain::{OverlayPart, Probe, Protocol, ServiceName, ServicePlan, Span, VersionName};
 
 /// Time to connect to an instance.
 const CONNECT_TIMEOUT: Span = Span::secs(1);
@@ -57,19 +56,15 @@ pub(super) fn cluster_name(service: &ServiceName, version: &VersionName) -> Stri
 
 /// The clusters of one service, encoded, in the order of its versions.
 pub(super) fn clusters(service: &ServicePlan) -> Result<Vec<(String, Vec<u8>)>, OverlayError> {
-    let overlay = match &service.overlay {
-        Some(overlay) => Some(ClusterOverlay::parse(&overlay.cluster)?),
-        None => None,
-    };
+    let settings = service.overlay.as_ref();
+    let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Cluster));
+    let layers = Layers::parse(OverlayPart::Cluster, settings)?;
     let encode = |version: &VersionName| {
         let mut cluster = owned(service, version);
-        let Some(overlay) = &overlay else {
-            fill(&mut cluster, service);
-            return Ok((cluster.name.clone(), cluster.encode_to_vec()));
-        };
-        overlay.merge_into(&mut cluster)?;
+        layers.merge_into(&mut cluster)?;
         fill(&mut cluster, service);
-        Ok((cluster.name.clone(), overlay.encode(&cluster)?))
+        let encoded = overlay::encode(&cluster, &[&layers])?;
+        Ok((cluster.name, encoded))
     };
     service
         .versions
@@ -78,7 +73,7 @@ pub(super) fn clusters(service: &ServicePlan) -> Result<Vec<(String, Vec<u8>)>, 
         .collect()
 }
 
-/// What Tidegate owns (an overlay that names one of these is refused, see `overlay::OWNED`), and the
+/// What Tidegate owns (an overlay that names one of these is refused, see `overlay::owned`), and the
 /// plain fields whose default an overlay may override.
 fn owned(service: &ServicePlan, version: &VersionName) -> Cluster {
     let mut cluster = Cluster {

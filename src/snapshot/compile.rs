@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::lint::{LintError, lint};
 use super::overlay::OverlayError;
 use super::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
-use crate::domain::{Client, Gateway, GatewayName, Plan, ServiceName, ServicePlan};
+use crate::domain::{Client, Gateway, GatewayName, OverlayPart, Plan, ServiceName, ServicePlan};
 
 use resources::{gateway_resources, service_resources};
 
@@ -23,11 +23,11 @@ pub enum CompileError {
         /// What is wrong with it.
         source: LintError,
     },
-    /// A service's overlay does not fit a cluster.
-    #[error("the overlay of service `{service}` does not fit")]
+    /// Settings of a gateway or a service do not fit.
+    #[error("the Envoy settings of {object} do not fit")]
     Overlay {
-        /// The service.
-        service: ServiceName,
+        /// Whose they are.
+        object: String,
         /// Why not.
         source: OverlayError,
     },
@@ -79,7 +79,13 @@ impl Changed<'_> {
         let said = |plan: &ServicePlan| {
             let versions = plan.versions.iter();
             let versions = versions.map(|v| (v.name.clone(), v.routed, v.weight));
-            (plan.protocol, versions.collect::<Vec<_>>())
+            let settings = plan.overlay.as_ref();
+            let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Route));
+            (
+                plan.protocol,
+                settings.map(str::to_owned),
+                versions.collect::<Vec<_>>(),
+            )
         };
         self.before
             .is_none_or(|before| said(&before.plan) != said(&self.now.plan))
@@ -110,9 +116,9 @@ impl Compiler {
                 Some(before) => before.next(plan, &changed),
                 None => self.gateway(plan, gateway, before, &changed),
             };
-            (gateway.name.clone(), compiled)
+            Ok::<_, CompileError>((gateway.name.clone(), compiled?))
         });
-        let gateways: BTreeMap<_, _> = gateways.collect();
+        let gateways: BTreeMap<_, _> = gateways.collect::<Result<_, _>>()?;
 
         let changed: Vec<_> = changed.into_iter().map(|(name, c)| (name, c.now)).collect();
         self.services.extend(changed);
@@ -134,8 +140,8 @@ impl Compiler {
         gateway: &Gateway,
         before: Option<&CompiledGateway>,
         changed: &BTreeMap<ServiceName, Changed<'_>>,
-    ) -> CompiledGateway {
-        let own = gateway_resources(plan, gateway);
+    ) -> Result<CompiledGateway, CompileError> {
+        let own = gateway_resources(plan, gateway)?;
         let of = |name: &ServiceName| {
             let now = changed.get(name).map(|changed| &changed.now);
             now.or_else(|| self.services.get(name))
@@ -153,22 +159,26 @@ impl Compiler {
             set.replace_all(services.flatten().chain(own).cloned());
             (client, Arc::new(set))
         };
-        CompiledGateway {
+        Ok(CompiledGateway {
             gateway: gateway.clone(),
             resources: Client::ALL.map(flavour).into(),
             own,
-        }
+        })
     }
 }
 
 impl CompiledGateway {
     /// The same gateway, after some of the services changed.
-    fn next(&self, plan: &Plan, changed: &BTreeMap<ServiceName, Changed<'_>>) -> Self {
+    fn next(
+        &self,
+        plan: &Plan,
+        changed: &BTreeMap<ServiceName, Changed<'_>>,
+    ) -> Result<Self, CompileError> {
         let reachable = self.gateway.reachable();
         let changed = changed.iter().filter(|(name, _)| reachable.contains(name));
         let changed: Vec<_> = changed.map(|(_, changed)| changed).collect();
         let own = if changed.iter().any(|changed| changed.is_routed_anew()) {
-            gateway_resources(plan, &self.gateway)
+            gateway_resources(plan, &self.gateway)?
         } else {
             self.own.clone()
         };
@@ -184,11 +194,11 @@ impl CompiledGateway {
             }
             (*client, Arc::new(set))
         };
-        Self {
+        Ok(Self {
             gateway: self.gateway.clone(),
             resources: self.resources.iter().map(flavour).collect(),
             own,
-        }
+        })
     }
 }
 

@@ -3,6 +3,10 @@
 //! A TCP listener has no routes to ask for, so the weights of its service's versions stand in the
 //! listener itself: rolling a TCP service changes that listener, and each change is for new
 //! connections only.
+//!
+//! Users' settings are merged like a cluster's, before the defaults: those of the gateway, and over
+//! them those of the listener. Their filters stand before the router, or before the one filter that
+//! takes the connections.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +27,12 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 };
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
+use prost::Name;
 
 use super::cluster::cluster_name;
+use super::overlay::{self, Layers, OverlayError};
 use super::proto::{address, ads, truth};
-use crate::domain::{Gateway, Listener, Protocol, ServicePlan};
+use crate::domain::{Gateway, Listener, OverlayPart, Protocol, ServicePlan};
 
 /// Each listener of a gateway with its name, which is also the name of its routes:
 /// `<gateway>/<port>`, and `<gateway>/<port>.1` and so on for further ones on the same port (at
@@ -49,21 +55,33 @@ pub(super) fn named(gateway: &Gateway) -> impl Iterator<Item = (String, &Listene
     })
 }
 
-/// A listener whose requests follow the routes of its name.
-pub(super) fn http(name: &str, listener: &Listener) -> EnvoyListener {
-    let manager = HttpConnectionManager {
+/// A listener whose requests follow the routes of its name, encoded.
+pub(super) fn http(
+    name: &str,
+    gateway: &Gateway,
+    listener: &Listener,
+) -> Result<Vec<u8>, OverlayError> {
+    let settings = layers(OverlayPart::HttpConnectionManager, gateway, listener)?;
+    let mut manager = HttpConnectionManager {
         use_remote_address: Some(truth(true)),
-        upgrade_configs: vec![UpgradeConfig {
-            upgrade_type: "websocket".to_owned(),
-            ..UpgradeConfig::default()
-        }],
         ..http_manager(name)
     };
-    with_filter(
+    settings.merge_into(&mut manager)?;
+    if !settings.name("upgrade_configs") {
+        manager.upgrade_configs.push(UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..UpgradeConfig::default()
+        });
+    }
+    put_router_last(&mut manager.http_filters);
+    let filter = "envoy.filters.network.http_connection_manager";
+    finish(
         name,
+        gateway,
         listener,
-        "envoy.filters.network.http_connection_manager",
+        filter,
         pack_any(manager),
+        &settings,
     )
 }
 
@@ -86,19 +104,34 @@ pub(super) fn http_manager(name: &str) -> HttpConnectionManager {
     }
 }
 
-/// A listener whose connections go to the versions of one TCP service.
-pub(super) fn tcp(name: &str, listener: &Listener, service: &ServicePlan) -> EnvoyListener {
-    let proxy = TcpProxy {
+/// The router is the last filter, and there is one: the user's, if one is among theirs.
+fn put_router_last(filters: &mut Vec<HttpFilter>) {
+    let is_router = |filter: &HttpFilter| match &filter.config_type {
+        Some(http_filter::ConfigType::TypedConfig(any)) => any.type_url == Router::type_url(),
+        _ => false,
+    };
+    let last = filters.iter().rev().find(|filter| is_router(filter));
+    let last = last.cloned();
+    filters.retain(|filter| !is_router(filter));
+    filters.extend(last);
+}
+
+/// A listener whose connections go to the versions of one TCP service, encoded.
+pub(super) fn tcp(
+    name: &str,
+    gateway: &Gateway,
+    listener: &Listener,
+    service: &ServicePlan,
+) -> Result<Vec<u8>, OverlayError> {
+    let settings = layers(OverlayPart::TcpProxy, gateway, listener)?;
+    let mut proxy = TcpProxy {
         stat_prefix: name.to_owned(),
         cluster_specifier: Some(tcp_clusters(service)),
         ..TcpProxy::default()
     };
-    with_filter(
-        name,
-        listener,
-        "envoy.filters.network.tcp_proxy",
-        pack_any(proxy),
-    )
+    settings.merge_into(&mut proxy)?;
+    let filter = "envoy.filters.network.tcp_proxy";
+    finish(name, gateway, listener, filter, pack_any(proxy), &settings)
 }
 
 /// Envoy refuses a weight of 0 here, unlike in routes, so such versions are left out. With no
@@ -129,19 +162,42 @@ pub(super) fn tcp_service<'a>(
     (service.protocol == Protocol::Tcp).then_some(service)
 }
 
-fn with_filter(name: &str, listener: &Listener, filter: &str, config: Any) -> EnvoyListener {
-    EnvoyListener {
+/// The listener and its filter chain around the filter that takes the connections.
+fn finish(
+    name: &str,
+    gateway: &Gateway,
+    listener: &Listener,
+    filter: &str,
+    config: Any,
+    merged: &Layers,
+) -> Result<Vec<u8>, OverlayError> {
+    let of_chain = layers(OverlayPart::FilterChain, gateway, listener)?;
+    let mut chain = FilterChain::default();
+    of_chain.merge_into(&mut chain)?;
+    chain.filters.push(Filter {
+        name: filter.to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(config)),
+    });
+
+    let of_listener = layers(OverlayPart::Listener, gateway, listener)?;
+    let mut envoy = EnvoyListener {
         name: name.to_owned(),
         address: Some(address(listener.address.clone(), listener.port)),
-        filter_chains: vec![FilterChain {
-            filters: vec![Filter {
-                name: filter.to_owned(),
-                config_type: Some(filter::ConfigType::TypedConfig(config)),
-            }],
-            ..FilterChain::default()
-        }],
         ..EnvoyListener::default()
-    }
+    };
+    of_listener.merge_into(&mut envoy)?;
+    envoy.filter_chains.push(chain);
+    overlay::encode(&envoy, &[merged, &of_chain, &of_listener])
+}
+
+/// The settings of one part: the gateway's, then the listener's.
+fn layers(
+    part: OverlayPart,
+    gateway: &Gateway,
+    listener: &Listener,
+) -> Result<Layers, OverlayError> {
+    let overlays = [&gateway.overlay, &listener.overlay].into_iter().flatten();
+    Layers::parse(part, overlays.filter_map(|overlay| overlay.part(part)))
 }
 
 #[cfg(test)]

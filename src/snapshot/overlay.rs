@@ -1,159 +1,177 @@
-//! Users' own Envoy settings: a partial `Cluster` as JSON, merged into each generated one.
+//! Users' own Envoy settings: parts of Envoy's messages as JSON, merged into the generated ones.
 //!
-//! The JSON is read with Envoy's own description of its types, so whatever Envoy knows may be set,
-//! `@type` extensions included, and what it does not know is an error that says where. Merging is
-//! protobuf's: a scalar overrides (also with its zero, `lb_policy: ROUND_ROBIN`), a message is
-//! merged, one choice replaces another, a list is appended to. What drains and their proof rest on
-//! may not be set. Values are not judged: that an Envoy would refuse one is for its NACK to say.
+//! In goes JSON text, out comes everything that is wrong with it, each fault at its place, or the
+//! merged message. The JSON is read with Envoy's own description of its types, so whatever Envoy
+//! knows may be set, `@type` extensions included, and values are held against Envoy's own rules. What
+//! drains and their proof rest on may not be set (`owned`). What only an Envoy can judge is left to
+//! its NACK.
 //!
-//! Reading takes a description of 1,600 types, built once at the first overlay; a plan without
-//! overlays never comes here.
+//! Documents are checked where they come in; a plan's overlays are only read and merged. Reading
+//! takes a description of 1,600 types, built once at the first overlay; a plan without overlays never
+//! comes here.
 
 mod canonical;
+mod check;
 mod descriptors;
-mod explicit;
+mod merge;
+mod owned;
+mod rules;
+mod secrets;
 
-use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-use prost::Message;
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
+use prost::{Message, Name};
+use prost_reflect::DynamicMessage;
 use serde_json::Value;
 
-use super::cluster::HTTP_OPTIONS;
+use crate::domain::{Help, OverlayFault, OverlayPart, Step};
 
-/// Why an overlay is refused.
+pub use secrets::overlay_secrets;
+
+/// Why an overlay cannot be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
-    /// The merged cluster could not be written.
-    #[error("the overlay cannot be merged into a cluster")]
+    /// The merged message could not be written.
+    #[error("it cannot be merged")]
     Merge(#[from] prost::DecodeError),
-    /// Something that Tidegate sets itself.
-    #[error("`{field}` may not be set in an overlay: {why}")]
-    Owned {
-        /// The field, with its path.
-        field: &'static str,
-        /// Why it may not.
-        why: &'static str,
-    },
-    /// Not JSON, not an object, or no Envoy cluster: an unknown field, a value of a wrong type.
-    #[error("not a part of an Envoy cluster: {reason}")]
+    /// Not JSON, or no part of that type of Envoy.
+    #[error("`{part}` is no part of Envoy's type: {reason}")]
     Shape {
+        /// Which settings.
+        part: OverlayPart,
         /// What the reader said, with line and column.
         reason: String,
     },
 }
 
-const NAMES: &str = "routes, assignments and metrics find a version by its cluster's name";
-const ENDPOINTS: &str = "endpoints come from the service's instances, by EDS";
-
-/// What an overlay may not name, and why.
-const OWNED: [(&str, &str); 11] = [
-    ("alt_stat_name", NAMES),
-    ("cluster_type", ENDPOINTS),
-    (
-        "common_lb_config.healthy_panic_threshold",
-        "in a panic Envoy sends new requests to instances that drain",
-    ),
-    (
-        "common_lb_config.update_merge_window",
-        "a step would begin before the last one is in force",
-    ),
-    ("eds_cluster_config", ENDPOINTS),
-    (
-        "ignore_health_on_host_removal",
-        "a removed instance that still answers its health check would keep its traffic",
-    ),
-    ("load_assignment", ENDPOINTS),
-    (
-        "lrs_server",
-        "proxies report their load by OTLP, which excludes LRS",
-    ),
-    ("name", NAMES),
-    (
-        "track_cluster_stats",
-        "the counts per instance are the proof of drain",
-    ),
-    ("type", ENDPOINTS),
-];
-
-/// Can this JSON text be merged into a cluster?
-pub fn check_overlay(json: &str) -> Result<(), OverlayError> {
-    ClusterOverlay::parse(json).map(drop)
+/// Everything that is wrong with the settings of a part, given as JSON text.
+pub fn check_overlay(part: OverlayPart, json: &str) -> Vec<OverlayFault> {
+    let all = |message: String| OverlayFault {
+        path: Vec::new(),
+        at_key: true,
+        message,
+        help: Help::None,
+    };
+    let written: Value = match serde_json::from_str(json) {
+        Ok(written) => written,
+        Err(error) => return vec![all(error.to_string())],
+    };
+    let mut faults = check::Walk::faults(&descriptors::of_part(part), &written);
+    faults.extend(owned::faults(part, &written));
+    if faults.is_empty() {
+        faults.extend(misplaced_filter(part, &written));
+    }
+    if faults.is_empty()
+        && let Err(error) = Layers::parse(part, [json])
+    {
+        faults.push(all(error.to_string()));
+    }
+    faults
 }
 
-/// A checked overlay.
+/// A filter in a place where Envoy, or Tidegate, wants another one.
+fn misplaced_filter(part: OverlayPart, written: &Value) -> Option<OverlayFault> {
+    let (lists, kinds, message, hint): (_, &[&str], _, _) = match part {
+        OverlayPart::HttpConnectionManager => (
+            ["http_filters", "httpFilters"],
+            &[".http.router.v3.Router"],
+            "the router is the last of the filters",
+            "put it last, or leave it out: one is there",
+        ),
+        OverlayPart::FilterChain => (
+            ["filters", "filters"],
+            &[".HttpConnectionManager", ".tcp_proxy.v3.TcpProxy"],
+            "the last filter of a listener is there already",
+            "its settings go into `httpConnectionManager` or `tcpProxy`",
+        ),
+        _ => return None,
+    };
+    let (list, filters) = lists
+        .iter()
+        .find_map(|list| Some((*list, written.get(list)?.as_array()?)))?;
+    let is_one = |filter: &Value| {
+        let config = filter
+            .get("typed_config")
+            .or_else(|| filter.get("typedConfig"));
+        let url = config.and_then(|config| config["@type"].as_str());
+        url.is_some_and(|url| kinds.iter().any(|kind| url.ends_with(kind)))
+    };
+    let may_be_last = part == OverlayPart::HttpConnectionManager;
+    let index = filters.iter().position(is_one)?;
+    if may_be_last && index + 1 == filters.len() {
+        return None;
+    }
+    Some(OverlayFault {
+        path: vec![Step::Key(list.to_owned()), Step::Item(index)],
+        at_key: false,
+        message: message.to_owned(),
+        help: Help::Hint(hint.to_owned()),
+    })
+}
+
+/// The settings of one part from several places, the last of which wins. There may be none.
 #[derive(Debug)]
-pub(super) struct ClusterOverlay {
-    kind: MessageDescriptor,
-    encoded: Vec<u8>,
+pub(super) struct Layers {
+    layers: Vec<(DynamicMessage, Value)>,
 }
 
-impl ClusterOverlay {
-    /// Reads and checks an overlay.
-    pub(super) fn parse(json: &str) -> Result<Self, OverlayError> {
+impl Layers {
+    /// Reads the settings of each place, the strongest last.
+    pub(super) fn parse<'a>(
+        part: OverlayPart,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, OverlayError> {
         let shape = |reason: serde_json::Error| OverlayError::Shape {
+            part,
             reason: reason.to_string(),
         };
-        let kind = descriptors::cluster();
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let message = DynamicMessage::deserialize(kind.clone(), &mut reader).map_err(shape)?;
-        reader.end().map_err(shape)?;
-
-        let written: Value = serde_json::from_str(json).map_err(shape)?;
-        for (field, why) in OWNED {
-            if names(&kind, &written, field) {
-                return Err(OverlayError::Owned { field, why });
-            }
+        let mut layers = Vec::new();
+        for json in texts {
+            let mut reader = serde_json::Deserializer::from_str(json);
+            let kind = descriptors::of_part(part);
+            let message = DynamicMessage::deserialize(kind, &mut reader).map_err(shape)?;
+            reader.end().map_err(shape)?;
+            layers.push((message, serde_json::from_str(json).map_err(shape)?));
         }
-        let mut encoded = message.encode_to_vec();
-        explicit::append_zeros(&message, &written, &mut encoded);
-        Ok(Self { kind, encoded })
+        Ok(Self { layers })
     }
 
-    /// Merges it into a generated cluster.
-    pub(super) fn merge_into(&self, cluster: &mut Cluster) -> Result<(), OverlayError> {
-        let generated = cluster
-            .typed_extension_protocol_options
-            .get(HTTP_OPTIONS)
-            .cloned();
-        cluster.merge(self.encoded.as_slice())?;
-        // Protobuf replaces the values of a map; but whoever sets one HTTP option has not thereby
-        // said that the service no longer speaks HTTP/2.
-        let merged = cluster
-            .typed_extension_protocol_options
-            .get_mut(HTTP_OPTIONS);
-        if let (Some(generated), Some(merged)) = (generated, merged)
-            && generated.type_url == merged.type_url
-        {
-            let mut options = HttpProtocolOptions::decode(generated.value.as_slice())?;
-            options.merge(merged.value.as_slice())?;
-            merged.value = options.encode_to_vec();
+    /// Does one of them name this field of the message, whatever its value?
+    pub(super) fn name(&self, field: &str) -> bool {
+        self.layers.iter().any(|(message, written)| {
+            let kind = prost_reflect::ReflectMessage::descriptor(message);
+            owned::find(&kind, written, field).is_some()
+        })
+    }
+
+    /// Merges them into a generated message.
+    pub(super) fn merge_into<M: Message + Default>(
+        &self,
+        generated: &mut M,
+    ) -> Result<(), OverlayError> {
+        let Some((first, _)) = self.layers.first() else {
+            return Ok(());
+        };
+        let kind = prost_reflect::ReflectMessage::descriptor(first);
+        let mut merged = DynamicMessage::decode(kind, generated.encode_to_vec().as_slice())?;
+        for (settings, written) in &self.layers {
+            merge::merge(&mut merged, settings, written);
         }
+        *generated = M::decode(merged.encode_to_vec().as_slice())?;
         Ok(())
-    }
-
-    /// Encodes a cluster that it was merged into, the same way each time.
-    pub(super) fn encode(&self, cluster: &Cluster) -> Result<Vec<u8>, OverlayError> {
-        Ok(canonical::canonical(&self.kind, &cluster.encode_to_vec())?)
     }
 }
 
-/// Does the JSON name the field at this path, by its proto name or its JSON name?
-fn names(kind: &MessageDescriptor, written: &Value, path: &str) -> bool {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let Some(field) = kind.get_field_by_name(first) else {
-        return false;
-    };
-    let Some(value) = written
-        .get(first)
-        .or_else(|| written.get(field.json_name()))
-    else {
-        return false;
-    };
-    match field.kind() {
-        _ if rest.is_empty() => true,
-        Kind::Message(inner) => names(&inner, value, rest),
-        _ => false,
+/// Encodes a message that settings of these kinds were merged into, the same way each time.
+pub(super) fn encode<M: Message + Name>(
+    message: &M,
+    merged: &[&Layers],
+) -> Result<Vec<u8>, OverlayError> {
+    let encoded = message.encode_to_vec();
+    if merged.iter().all(|layers| layers.layers.is_empty()) {
+        return Ok(encoded);
+    }
+    match descriptors::packed(&M::full_name()) {
+        Some(kind) => Ok(canonical::canonical(&kind, &encoded)?),
+        None => Ok(encoded),
     }
 }
 

@@ -4,7 +4,7 @@
 //! always stand in the same order and are always written, also when 0; Envoy's choice by hash is
 //! monotonic only then. A service without any routed version answers 503 and says why.
 //!
-//! There is no retry policy: what a drain promises must hold without retries, which would hide a
+//! There is no retry policy unless the user sets one: what a drain promises must hold without retries, which would hide a
 //! broken promise and send requests twice. There is no route timeout either: Envoy's default of 15 s
 //! would cut long answers and streams; its stream idle timeout of 5 min stays.
 
@@ -21,8 +21,9 @@ use envoy_types::pb::envoy::config::route::v3::{
 };
 
 use super::cluster::cluster_name;
+use super::overlay::{self, Layers, OverlayError};
 use super::proto::{duration, number};
-use crate::domain::{Plan, Route, ServiceName, ServicePlan, Span};
+use crate::domain::{Overlay, OverlayPart, Plan, Route, ServiceName, ServicePlan, Span};
 
 /// What answers for a service without a routed version.
 const UNAVAILABLE: u32 = 503;
@@ -30,8 +31,12 @@ const UNAVAILABLE: u32 = 503;
 /// The host pattern that matches everything.
 pub(super) const ANY_HOST: &str = "*";
 
-/// The routes of one listener, in the order in which its document gives them.
-pub(super) fn listener_routes(plan: &Plan, name: String, routes: &[Route]) -> RouteConfiguration {
+/// The routes of one listener, encoded, in the order in which its document gives them.
+pub(super) fn listener_routes(
+    plan: &Plan,
+    name: &str,
+    routes: &[Route],
+) -> Result<Vec<u8>, OverlayError> {
     // Envoy first picks the most specific host and only then looks at its routes, but "the first
     // route that matches" must hold across hosts. So each host gets every route that covers it, in
     // order; hosts with the same routes share a virtual host, for Envoy refuses a host named twice.
@@ -47,21 +52,40 @@ pub(super) fn listener_routes(plan: &Plan, name: String, routes: &[Route]) -> Ro
             .collect();
         shared.entry(indices).or_default().push(domain.clone());
     }
+    let (mut built, mut merged) = (Vec::new(), Vec::new());
+    for route in routes {
+        let layers = layers(plan, &route.service, route.overlay.as_ref())?;
+        built.push(to_service(plan, &route.prefix, &route.service, &layers)?);
+        merged.push(layers);
+    }
     let virtual_hosts = shared.into_iter().map(|(indices, domains)| {
-        let matching = indices.into_iter().map(|index| &routes[index]);
-        let matching = matching.map(|route| to_service(plan, &route.prefix, &route.service));
+        let matching = indices.into_iter().map(|index| built[index].clone());
         virtual_host(domains, matching.collect())
     });
-    configuration(name, virtual_hosts.collect())
+    let configuration = configuration(name.to_owned(), virtual_hosts.collect());
+    overlay::encode(&configuration, &merged.iter().collect::<Vec<_>>())
 }
 
-/// The routes of one service alone, for proxies whose own listeners ask for them by its name.
-pub(super) fn service_routes(plan: &Plan, service: &ServiceName) -> RouteConfiguration {
-    let route = to_service(plan, "/", service);
-    configuration(
-        service.to_string(),
-        vec![virtual_host(vec![ANY_HOST.to_owned()], vec![route])],
-    )
+/// The settings of a route: the service's, then its own.
+fn layers(
+    plan: &Plan,
+    service: &ServiceName,
+    own: Option<&Overlay>,
+) -> Result<Layers, OverlayError> {
+    let service = plan.service(service);
+    let overlays = [service.and_then(|service| service.overlay.as_ref()), own];
+    let texts = overlays.into_iter().flatten();
+    let texts = texts.filter_map(|overlay| overlay.part(OverlayPart::Route));
+    Layers::parse(OverlayPart::Route, texts)
+}
+
+/// The routes of one service alone, encoded, for proxies whose own listeners ask for them by its name.
+pub(super) fn service_routes(plan: &Plan, service: &ServiceName) -> Result<Vec<u8>, OverlayError> {
+    let layers = layers(plan, service, None)?;
+    let route = to_service(plan, "/", service, &layers)?;
+    let host = virtual_host(vec![ANY_HOST.to_owned()], vec![route]);
+    let configuration = configuration(service.to_string(), vec![host]);
+    overlay::encode(&configuration, &[&layers])
 }
 
 /// Routes under a name.
@@ -111,35 +135,38 @@ fn covers(pattern: &str, domain: &str) -> bool {
     }
 }
 
-fn to_service(plan: &Plan, prefix: &str, service: &ServiceName) -> EnvoyRoute {
+fn to_service(
+    plan: &Plan,
+    prefix: &str,
+    service: &ServiceName,
+    settings: &Layers,
+) -> Result<EnvoyRoute, OverlayError> {
     let clusters = plan.service(service).map(weights).unwrap_or_default();
-    if clusters.is_empty() {
-        route(prefix, Action::DirectResponse(no_version(service)))
-    } else {
-        to_clusters(prefix, clusters)
+    let is_unavailable = clusters.is_empty();
+    let mut route = to_clusters(prefix, clusters);
+    settings.merge_into(&mut route)?;
+    if is_unavailable {
+        // How to forward means nothing where nobody is; the other settings hold.
+        route.action = Some(Action::DirectResponse(no_version(service)));
     }
+    Ok(route)
 }
 
 /// A route to clusters, by their shares.
 pub(super) fn to_clusters(prefix: &str, clusters: Vec<ClusterWeight>) -> EnvoyRoute {
-    let action = RouteAction {
-        cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
-            clusters,
-            ..WeightedCluster::default()
-        })),
-        timeout: Some(duration(Span::ZERO)),
-        ..RouteAction::default()
-    };
-    route(prefix, Action::Route(action))
-}
-
-fn route(prefix: &str, action: Action) -> EnvoyRoute {
     EnvoyRoute {
         r#match: Some(RouteMatch {
             path_specifier: Some(PathSpecifier::Prefix(prefix.to_owned())),
             ..RouteMatch::default()
         }),
-        action: Some(action),
+        action: Some(Action::Route(RouteAction {
+            cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
+                clusters,
+                ..WeightedCluster::default()
+            })),
+            timeout: Some(duration(Span::ZERO)),
+            ..RouteAction::default()
+        })),
         ..EnvoyRoute::default()
     }
 }

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::domain::{
-    Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality, Plan, Probe,
-    Protocol, ProxySelector, Route, ServicePlan, Span, VersionPlan, Weight, split_weights,
+    Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality, Overlay,
+    OverlayPart, Plan, Probe, Protocol, ProxySelector, Route, ServicePlan, Span, VersionPlan,
+    Weight, split_weights,
 };
 
 /// `mesh` routes to `cart`: three of v1 at 75 %, one of v2 at 25 %.
@@ -24,8 +25,10 @@ pub(super) fn plan() -> Plan {
                 address: "127.0.0.1".into(),
                 port: 10000,
                 routes: vec![route(&[], "/", "cart")],
+                overlay: None,
             }],
             services: Vec::new(),
+            overlay: None,
         }],
         services: vec![cart],
     }
@@ -85,5 +88,11 @@ pub(super) fn route(hosts: &[&str], prefix: &str, service: &str) -> Route {
         hosts: hosts.iter().map(ToString::to_string).collect(),
         prefix: prefix.into(),
         service: service.parse().unwrap(),
+        overlay: None,
     }
+}
+
+/// Settings of one part.
+pub(super) fn overlay(part: OverlayPart, json: &str) -> Overlay {
+    Overlay([(part, json.to_owned())].into())
 }

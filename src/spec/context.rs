@@ -8,13 +8,23 @@ use super::OverlayCheck;
 use super::field::{Field, Ignored};
 use super::problem::Sink;
 use super::source::Place;
-use crate::domain::{Kind, Span};
+use crate::domain::{Kind, OverlayPart, Span};
 
 /// The surroundings of one document.
 pub(super) struct Context<'a> {
     pub(super) sink: &'a Sink,
     pub(super) check_overlay: OverlayCheck,
     references: RefCell<Vec<Reference>>,
+    settings: RefCell<Vec<Setting>>,
+}
+
+/// Envoy settings that stand in a listener, and so must fit what it speaks.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// Which listener of its gateway.
+    pub(super) listener: usize,
+    pub(super) part: OverlayPart,
+    pub(super) place: Place,
 }
 
 /// A document names another one, which must exist.
@@ -33,11 +43,21 @@ impl<'a> Context<'a> {
             sink,
             check_overlay,
             references: RefCell::default(),
+            settings: RefCell::default(),
         }
     }
 
-    pub(super) fn into_references(self) -> Vec<Reference> {
-        self.references.into_inner()
+    pub(super) fn into_parts(self) -> (Vec<Reference>, Vec<Setting>) {
+        (self.references.into_inner(), self.settings.into_inner())
+    }
+
+    /// Remembers that a listener has settings of its own.
+    pub(super) fn sets(&self, listener: usize, part: OverlayPart, place: Place) {
+        self.settings.borrow_mut().push(Setting {
+            listener,
+            part,
+            place,
+        });
     }
 
     /// Remembers that `name` must be a document of `kind`.

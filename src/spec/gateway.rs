@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::decode::decode;
+use super::envoy::{self, ListenerEnvoy, RouteEnvoy};
 use super::field::Field;
 use super::source::Place;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::words::{NameText, PortNumber};
 use crate::domain::{Gateway, GatewayName, Kind, Listener, ProxySelector, Route, ServiceName};
 
@@ -27,6 +28,9 @@ pub(super) struct GatewaySpec {
     #[serde(default)]
     #[schemars(with = "Vec<NameText>")]
     services: Field<Vec<Field<ServiceName>>>,
+    /// Envoy settings of your own, for each of the listeners.
+    #[serde(default)]
+    envoy: Field<ListenerEnvoy>,
 }
 
 /// Selects proxies by what their node says of itself.
@@ -59,6 +63,9 @@ struct ListenerSpec {
     address: Field<String>,
     /// Where requests go: the first route that matches.
     routes: Field<Vec<Field<RouteSpec>>>,
+    /// Envoy settings of your own; they win over the gateway's.
+    #[serde(default)]
+    envoy: Field<ListenerEnvoy>,
 }
 
 /// Requests of some hosts under some path go to a service.
@@ -74,6 +81,9 @@ struct RouteSpec {
     /// The service that answers.
     #[schemars(with = "NameText")]
     service: Field<ServiceName>,
+    /// Envoy settings of your own; they win over the service's.
+    #[serde(default)]
+    envoy: Field<RouteEnvoy>,
 }
 
 /// Reads the spec of a gateway; `None` once it was told what is missing.
@@ -83,7 +93,8 @@ pub(super) fn read(
     at: Place,
     cx: &Context<'_>,
 ) -> Option<Gateway> {
-    let spec: GatewaySpec = decode(spec, cx.sink)?;
+    let node = spec;
+    let spec: GatewaySpec = decode(node, cx.sink)?;
     let proxies_at = spec.proxies.key().unwrap_or(at);
     let proxies = spec
         .proxies
@@ -94,10 +105,13 @@ pub(super) fn read(
         cx.sink
             .hinted(at, "the gateway serves nothing", hint.to_owned());
     }
+    let overlay = envoy::read(spec.envoy, Some(node), None, cx);
     let (mut listeners, mut lines) = (Vec::new(), Vec::new());
     for (number, field) in spec.listeners.or(Vec::new()).into_iter().enumerate() {
         let place = field.at(at);
-        let Some(listener) = field.get().and_then(|l| listener(l, number, place, cx)) else {
+        let node = item(Some(node), "listeners", number);
+        let given = field.get();
+        let Some(listener) = given.and_then(|l| listener(l, node, number, place, cx)) else {
             continue;
         };
         if let Some(i) = listeners.iter().position(|other| clash(&listener, other)) {
@@ -122,6 +136,7 @@ pub(super) fn read(
         proxies: proxies?,
         listeners,
         services,
+        overlay,
     })
 }
 
@@ -145,7 +160,21 @@ fn selector(spec: ProxiesSpec, at: Place, cx: &Context<'_>) -> ProxySelector {
     }
 }
 
-fn listener(spec: ListenerSpec, number: usize, at: Place, cx: &Context<'_>) -> Option<Listener> {
+/// An item of a list of the document.
+fn item<'a>(parent: Option<&'a Node>, list: &str, number: usize) -> Option<&'a Node> {
+    match &parent?.get(list)?.1.value {
+        Value::List(items) => items.get(number),
+        _ => None,
+    }
+}
+
+fn listener(
+    spec: ListenerSpec,
+    node: Option<&Node>,
+    number: usize,
+    at: Place,
+    cx: &Context<'_>,
+) -> Option<Listener> {
     let port = spec.port.required("port", at, cx.sink);
     let address_at = spec.address.at(at);
     let address = spec.address.or(ANY_ADDRESS.to_owned());
@@ -154,6 +183,7 @@ fn listener(spec: ListenerSpec, number: usize, at: Place, cx: &Context<'_>) -> O
         cx.sink
             .hinted(address_at, message, "for any, leave it out".to_owned());
     }
+    let overlay = envoy::read(spec.envoy, node, Some(number), cx);
     let routes_at = spec.routes.key().unwrap_or(at);
     let given = spec.routes.required("routes", at, cx.sink)?;
     if given.is_empty() {
@@ -161,18 +191,26 @@ fn listener(spec: ListenerSpec, number: usize, at: Place, cx: &Context<'_>) -> O
             .problem(routes_at, "a listener needs at least one route");
     }
     let mut routes = Vec::new();
-    for field in given {
-        let place = field.at(at);
-        routes.extend(field.get().and_then(|r| route(r, number, place, cx)));
+    for (index, field) in given.into_iter().enumerate() {
+        let (place, node) = (field.at(at), item(node, "routes", index));
+        routes.extend(field.get().and_then(|r| route(r, node, number, place, cx)));
     }
     Some(Listener {
         address,
         port: port?,
         routes,
+        overlay,
     })
 }
 
-fn route(spec: RouteSpec, listener: usize, at: Place, cx: &Context<'_>) -> Option<Route> {
+fn route(
+    spec: RouteSpec,
+    node: Option<&Node>,
+    listener: usize,
+    at: Place,
+    cx: &Context<'_>,
+) -> Option<Route> {
+    let overlay = envoy::read(spec.envoy, node, Some(listener), cx);
     let mut hosts = Vec::new();
     for field in spec.hosts.or(Vec::new()) {
         let place = field.at(at);
@@ -204,6 +242,7 @@ fn route(spec: RouteSpec, listener: usize, at: Place, cx: &Context<'_>) -> Optio
         hosts,
         prefix,
         service,
+        overlay,
     })
 }
 

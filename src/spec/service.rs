@@ -7,14 +7,15 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::decode::decode;
+use super::envoy::{self, ServiceEnvoy};
 use super::field::{Field, Ignored};
 use super::problem::suggestion;
 use super::source::Place;
 use super::tree::Node;
 use super::words::{RateText, SpanText};
 use crate::domain::{
-    Drain, HealthCheck, InstanceSource, LostProxies, Overlay, Probe, Protocol, Rps, Service,
-    ServiceName, Span, ThenDo, VersionLabel,
+    Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps, Service, ServiceName,
+    Span, ThenDo, VersionLabel,
 };
 
 /// What callers call: where its instances come from, how they are checked, how they drain.
@@ -47,7 +48,7 @@ pub(super) struct ServiceSpec {
     drain: Field<DrainSpec>,
     /// Envoy settings of your own.
     #[serde(default)]
-    envoy: Field<EnvoySpec>,
+    envoy: Field<ServiceEnvoy>,
     #[serde(default)]
     #[schemars(skip)]
     sessions: Field<Ignored>,
@@ -133,19 +134,6 @@ struct LostProxiesSpec {
     then: Field<ThenDo>,
 }
 
-/// Settings in Envoy's own words.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct EnvoySpec {
-    /// A partial `envoy.config.cluster.v3.Cluster`, merged into each generated cluster.
-    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    cluster: Field<serde_json::Value>,
-    #[schemars(skip)]
-    listener: Field<Ignored>,
-    #[schemars(skip)]
-    route: Field<Ignored>,
-}
-
 /// Reads the spec of a service; `None` once it was told what is missing.
 pub(super) fn read(
     name: Option<ServiceName>,
@@ -153,7 +141,8 @@ pub(super) fn read(
     at: Place,
     cx: &Context<'_>,
 ) -> Option<Service> {
-    let spec: ServiceSpec = decode(spec, cx.sink)?;
+    let node = spec;
+    let spec: ServiceSpec = decode(node, cx.sink)?;
     cx.unsupported(&[
         ("sessions", &spec.sessions),
         ("run", &spec.run),
@@ -175,7 +164,7 @@ pub(super) fn read(
     let health = health(spec.health.or(HealthSpec::default()), health_at, cx);
     let capacity = capacity(spec.capacity, cx);
     let drain = drain(spec.drain.or(DrainSpec::default()), cx);
-    let overlay = overlay(spec.envoy, cx);
+    let overlay = envoy::read(spec.envoy, Some(node), None, cx);
     // Only here, after everything was looked at, may what is missing end it.
     let (version_label, source) = from?;
     Some(Service {
@@ -314,30 +303,6 @@ fn drain(spec: DrainSpec, cx: &Context<'_>) -> Drain {
             wait: lost.wait.or(Span::secs(60)),
             then: lost.then.or(ThenDo::Pause),
         },
-    }
-}
-
-fn overlay(field: Field<EnvoySpec>, cx: &Context<'_>) -> Option<Overlay> {
-    let spec = field.get()?;
-    cx.unsupported(&[("listener", &spec.listener), ("route", &spec.route)]);
-    let at = spec.cluster.key()?;
-    let cluster = spec.cluster.get()?;
-    if !cluster.is_object() {
-        cx.sink.problem(at, "`cluster` must be a mapping");
-        return None;
-    }
-    let cluster = cluster.to_string();
-    match (cx.check_overlay)(&cluster) {
-        Ok(()) => Some(Overlay { cluster }),
-        Err(cause) => {
-            let hint = "its fields are those of `envoy.config.cluster.v3.Cluster`".to_owned();
-            cx.sink.hinted(
-                at,
-                format!("Envoy would not take this cluster: {cause}"),
-                hint,
-            );
-            None
-        }
     }
 }
 

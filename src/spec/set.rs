@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::context::{Context, Reference};
+use super::context::{Context, Reference, Setting};
 use super::decode::decode;
 use super::field::{Field, Ignored};
 use super::problem::{Problem, Refusal, Sink, Warning, did_you_mean, suggestion};
@@ -13,7 +13,7 @@ use super::tree::{self, Tree};
 use super::{
     DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, OverlayCheck, gate, gateway, rollout, service,
 };
-use crate::domain::{Documents, Gateway, Kind, Protocol, Service, ServiceName};
+use crate::domain::{Documents, Gateway, Kind, OverlayPart, Protocol, Service, ServiceName};
 
 /// A set of documents that is good as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +120,7 @@ struct Link {
     /// The kind of the document that refers.
     kind: Kind,
     references: Vec<Reference>,
+    settings: Vec<Setting>,
 }
 
 impl Set {
@@ -155,10 +156,12 @@ impl Set {
         if let Some((key, spec)) = tree.root.get("spec").filter(|_| has_spec) {
             self.read(kind, name.as_deref(), name_at, spec, key.place, &cx);
         }
+        let (references, settings) = cx.into_parts();
         self.links.push(Link {
             file,
             kind,
-            references: cx.into_references(),
+            references,
+            settings,
         });
     }
 
@@ -254,7 +257,10 @@ impl Set {
     /// A listener is an HTTP listener or a TCP one, which sends all its bytes to one service.
     fn check_listeners(&self, sinks: &[Sink]) {
         for Link {
-            file, references, ..
+            file,
+            references,
+            settings,
+            ..
         } in self.links.iter().filter(|l| l.kind == Kind::Gateway)
         {
             let mut listeners = BTreeMap::<usize, Vec<(&Reference, bool)>>::new();
@@ -270,8 +276,13 @@ impl Set {
                 let route = (reference, *protocol == Protocol::Tcp);
                 listeners.entry(listener).or_default().push(route);
             }
-            for routes in listeners.values() {
+            for (listener, routes) in &listeners {
                 let (first, first_is_tcp) = routes[0];
+                for setting in settings.iter().filter(|s| s.listener == *listener) {
+                    if let Some(message) = misfit(setting.part, first_is_tcp) {
+                        sinks[*file].problem(setting.place, message);
+                    }
+                }
                 for (route, is_tcp) in &routes[1..] {
                     let message = match (first_is_tcp, is_tcp) {
                         (false, false) => continue,
@@ -289,6 +300,19 @@ impl Set {
                 }
             }
         }
+    }
+}
+
+/// Settings that would have no effect, for what the listener speaks.
+fn misfit(part: OverlayPart, is_tcp: bool) -> Option<String> {
+    match part {
+        OverlayPart::HttpConnectionManager | OverlayPart::Route if is_tcp => Some(format!(
+            "`{part}` has no effect: the listener is one of a TCP service"
+        )),
+        OverlayPart::TcpProxy if !is_tcp => Some(format!(
+            "`{part}` has no effect: the listener's services speak HTTP"
+        )),
+        _ => None,
     }
 }
 

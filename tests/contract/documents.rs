@@ -29,6 +29,14 @@ const WRONG: &[(&str, &str)] = &[
         "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  envoy: { cluster: { lb_polcy: RANDOM } }\n",
     ),
     (
+        "Envoy settings, wrong in every way",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n  envoy:\n    cluster:\n      name: mine\n      connect_timeout: 250ms\n      outlier_detection:\n        max_ejection_percent: 200\n      transport_socket:\n        name: tls\n        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContxt\n          sni: cart.internal\n    route:\n      route: { cluster: other, retry_policy: { retry_onn: 5xx } }\n",
+    ),
+    (
+        "Envoy settings of a listener",
+        "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n---\nkind: Gateway\nname: web\nspec:\n  proxies: { cluster: web }\n  envoy:\n    listener: { filter_chains: [] }\n    filterChain: { transport_socket: { name: tls } }\n  listeners:\n    - port: 10000\n      routes: [{ service: cart }]\n      envoy:\n        tcpProxy: { idle_timeout: 1h }\n        httpConnectionManager:\n          server_header_transformation: PASS_THROUG\n          http_filters:\n            - name: buffer\n              typed_config:\n                \"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer\n                max_request_bytes: 0\n",
+    ),
+    (
         "steps and waves",
         "kind: Service\nname: cart\nspec:\n  instances: { from: api }\n---\nkind: Rollout\nname: r\nspec:\n  service: cart\n  to: v2\n  steps: [{ weight: 5% }]\n  waves: []\n",
     ),
@@ -115,6 +123,20 @@ fn examples_are_valid() {
         assert_eq!(said["warnings"], Value::Array(Vec::new()), "{path:?}");
         assert_ne!(said["documents"], Value::Array(Vec::new()), "{path:?}");
     }
+}
+
+/// Whatever stands in the documentation as a whole document may be copied from there.
+#[test]
+fn documents_in_the_documentation_are_valid() {
+    let home = tempfile::tempdir().unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/documents.md");
+    let page = fs_err::read_to_string(page).unwrap();
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|block| block.split("```").next());
+    let documents: Vec<_> = blocks.filter(|it| it.starts_with("kind:")).collect();
+    assert!(!documents.is_empty());
+    let said = validate(home.path(), &documents.join("---\n"), &["--output", "json"]);
+    assert_eq!(said.json()["valid"], true, "{said}");
 }
 
 /// Each reference leads somewhere, each object is closed, and each field says what it is.

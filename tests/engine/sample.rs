@@ -94,9 +94,12 @@ pub(crate) fn gateway() -> Gateway {
                 hosts: Vec::new(),
                 prefix: "/".to_owned(),
                 service: name("cart"),
+                overlay: None,
             }],
+            overlay: None,
         }],
         services: Vec::new(),
+        overlay: None,
     }
 }
 

@@ -108,6 +108,11 @@ impl Envoy {
         Stats(numbers.collect())
     }
 
+    /// Everything that it was told, in its own words.
+    pub(crate) fn config_dump(&self) -> Value {
+        parsed(&self.page("/config_dump?include_eds").unwrap()).unwrap()
+    }
+
     fn page(&self, path: &str) -> Result<String, String> {
         let address = fs_err::read_to_string(&self.admin).map_err(|error| error.to_string())?;
         let answer = http::get(&format!("http://{}{path}", address.trim()))?;

@@ -2,7 +2,6 @@ use prost::Message;
 
 use super::super::samples;
 use super::*;
-use crate::domain::Overlay;
 
 fn cluster(service: &ServicePlan) -> Cluster {
     let (name, encoded) = clusters(service).unwrap().remove(0);
@@ -22,9 +21,7 @@ fn cart() -> ServicePlan {
 
 fn with_overlay(json: &str) -> Cluster {
     cluster(&ServicePlan {
-        overlay: Some(Overlay {
-            cluster: json.into(),
-        }),
+        overlay: Some(samples::overlay(OverlayPart::Cluster, json)),
         warm_up: Span::secs(45),
         ..cart()
     })
@@ -213,7 +210,7 @@ fn an_http_option_does_not_take_the_protocol_away() {
     );
     let service = ServicePlan {
         protocol: Protocol::Http2,
-        overlay: Some(Overlay { cluster: json }),
+        overlay: Some(samples::overlay(OverlayPart::Cluster, &json)),
         ..cart()
     };
     let got = cluster(&service);

@@ -28,11 +28,11 @@ fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, Comp
     let mut add = |kind, name: &str, encoded| {
         all.push((kind, encode::resource(kind, name, encoded)));
     };
-    let clusters = cluster::clusters(service).map_err(|source| CompileError::Overlay {
-        service: service.name.clone(),
+    let misfit = |source| CompileError::Overlay {
+        object: format!("service `{}`", service.name),
         source,
-    })?;
-    for (name, encoded) in clusters {
+    };
+    for (name, encoded) in cluster::clusters(service).map_err(misfit)? {
         add(ResourceKind::Cluster, &name, encoded);
     }
     for version in &service.versions {
@@ -41,8 +41,8 @@ fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, Comp
         add(ResourceKind::Endpoint, name, assignment.encode_to_vec());
     }
     if service.protocol != Protocol::Tcp {
-        let routes = route::service_routes(plan, &service.name);
-        add(ResourceKind::Route, &routes.name, routes.encode_to_vec());
+        let routes = route::service_routes(plan, &service.name).map_err(misfit)?;
+        add(ResourceKind::Route, service.name.as_str(), routes);
     }
     Ok(all)
 }
@@ -86,7 +86,11 @@ fn grpc_resources(service: &ServicePlan, for_envoy: &Resources) -> Resources {
 }
 
 /// A gateway's own listeners, and the routes of those that speak HTTP.
-pub(super) fn gateway_resources(plan: &Plan, gateway: &Gateway) -> Resources {
+pub(super) fn gateway_resources(plan: &Plan, gateway: &Gateway) -> Result<Resources, CompileError> {
+    let misfit = |source| CompileError::Overlay {
+        object: format!("gateway `{}`", gateway.name),
+        source,
+    };
     let mut all = Resources::new();
     let mut add = |kind, name: &str, encoded| {
         all.push((kind, encode::resource(kind, name, encoded)));
@@ -94,13 +98,13 @@ pub(super) fn gateway_resources(plan: &Plan, gateway: &Gateway) -> Resources {
     for (name, declared) in listener::named(gateway) {
         let tcp = listener::tcp_service(declared, |service| plan.service(service));
         let listener = if let Some(service) = tcp {
-            listener::tcp(&name, declared, service)
+            listener::tcp(&name, gateway, declared, service)
         } else {
-            let routes = route::listener_routes(plan, name.clone(), &declared.routes);
-            add(ResourceKind::Route, &name, routes.encode_to_vec());
-            listener::http(&name, declared)
+            let routes = route::listener_routes(plan, &name, &declared.routes).map_err(misfit)?;
+            add(ResourceKind::Route, &name, routes);
+            listener::http(&name, gateway, declared)
         };
-        add(ResourceKind::Listener, &name, listener.encode_to_vec());
+        add(ResourceKind::Listener, &name, listener.map_err(misfit)?);
     }
-    all
+    Ok(all)
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::super::samples;
 use super::*;
-use crate::domain::{EndpointState, Locality, Overlay, Protocol, ProxyIdentity};
+use crate::domain::{EndpointState, Locality, OverlayPart, Protocol, ProxyIdentity};
 
 fn proxy(cluster: &str) -> ProxyIdentity {
     ProxyIdentity {
@@ -72,9 +72,7 @@ fn every_cluster_has_an_assignment_also_without_endpoints() {
 fn the_same_plan_gives_the_same_bytes() {
     let mut plan = samples::plan();
     let json = r#"{"metadata": {"filter_metadata": {"a": {"x": 1, "y": 2, "z": 3}, "b": {}}}}"#;
-    plan.services[0].overlay = Some(Overlay {
-        cluster: json.into(),
-    });
+    plan.services[0].overlay = Some(samples::overlay(OverlayPart::Cluster, json));
     let sets = || compile(&plan).unwrap().for_proxy(&proxy("web")).unwrap();
     let first = sets();
     for _ in 0..10 {
@@ -140,13 +138,11 @@ fn resources_are_shared_between_audiences() {
 #[test]
 fn errors_name_the_object() {
     let mut plan = samples::plan();
-    plan.services[0].overlay = Some(Overlay {
-        cluster: r#"{"nme": "x"}"#.into(),
-    });
+    plan.services[0].overlay = Some(samples::overlay(OverlayPart::Cluster, r#"{"nme": "x"}"#));
     let error = compile(&plan).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the overlay of service `cart` does not fit"
+        "the Envoy settings of service `cart` do not fit"
     );
     plan.services.clear();
     let error = compile(&plan).unwrap_err();
@@ -265,10 +261,27 @@ fn an_error_leaves_a_compiler_where_it_stood() {
     let mut compiler = Compiler::default();
     compiler.compile(&plan).unwrap();
     let mut bad = plan.clone();
-    bad.services[0].overlay = Some(Overlay {
-        cluster: r#"{"nme": "x"}"#.into(),
-    });
+    bad.services[0].overlay = Some(samples::overlay(OverlayPart::Cluster, r#"{"nme": "x"}"#));
     compiler.compile(&bad).unwrap_err();
     let again = compiler.compile(&plan).unwrap().for_proxy(&proxy("web"));
     assert_eq!(again, compile(&plan).unwrap().for_proxy(&proxy("web")));
+}
+
+#[test]
+fn edited_settings_of_a_service_change_the_routes_to_it_everywhere() {
+    let mut compiler = Compiler::default();
+    let mut plan = samples::plan();
+    compiler.compile(&plan).unwrap();
+    let json = r#"{"route": {"timeout": "5s"}}"#;
+    plan.services[0].overlay = Some(samples::overlay(OverlayPart::Route, json));
+    let set = compiler.compile(&plan).unwrap().for_proxy(&proxy("web"));
+    assert_eq!(set, compile(&plan).unwrap().for_proxy(&proxy("web")));
+    let bad = r#"{"roote": {}}"#;
+    plan.gateways[0].listeners[0].routes[0].overlay =
+        Some(samples::overlay(OverlayPart::Route, bad));
+    let error = compiler.compile(&plan).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the Envoy settings of gateway `mesh` do not fit"
+    );
 }

@@ -99,6 +99,5 @@ fn packed_kind(kind: &MessageDescriptor, fields: &[Field<'_>]) -> Option<Message
         .find(|field| field.number == ANY_TYPE_URL)?
         .payload
         .as_deref()?;
-    let name = std::str::from_utf8(url).ok()?.rsplit('/').next()?;
-    descriptors::pool().get_message_by_name(name)
+    descriptors::packed(std::str::from_utf8(url).ok()?)
 }

@@ -3,8 +3,14 @@
 use std::sync::OnceLock;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
+use envoy_types::pb::envoy::config::route::v3::Route;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use prost::Name;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+use crate::domain::OverlayPart;
 
 static ENCODED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy-descriptors.bin"));
 
@@ -17,9 +23,26 @@ pub(super) fn pool() -> &'static DescriptorPool {
     })
 }
 
-/// The type that overlays are parts of.
-pub(super) fn cluster() -> MessageDescriptor {
+/// The name of the type that a part's settings are a part of.
+pub(super) fn type_name(part: OverlayPart) -> String {
+    match part {
+        OverlayPart::Cluster => Cluster::full_name(),
+        OverlayPart::FilterChain => FilterChain::full_name(),
+        OverlayPart::HttpConnectionManager => HttpConnectionManager::full_name(),
+        OverlayPart::Listener => Listener::full_name(),
+        OverlayPart::Route => Route::full_name(),
+        OverlayPart::TcpProxy => TcpProxy::full_name(),
+    }
+}
+
+/// The type that a part's settings are a part of.
+pub(super) fn of_part(part: OverlayPart) -> MessageDescriptor {
     pool()
-        .get_message_by_name(&Cluster::full_name())
+        .get_message_by_name(&type_name(part))
         .expect("the descriptors and the linked types are of one package")
+}
+
+/// The type that a type URL names, if it is one of Envoy's.
+pub(super) fn packed(type_url: &str) -> Option<MessageDescriptor> {
+    pool().get_message_by_name(type_url.rsplit('/').next()?)
 }

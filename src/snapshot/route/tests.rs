@@ -1,6 +1,11 @@
 use super::super::samples;
 use super::*;
 use crate::domain::Weight;
+use prost::Message;
+
+fn decoded(encoded: Result<Vec<u8>, OverlayError>) -> RouteConfiguration {
+    RouteConfiguration::decode(encoded.unwrap().as_slice()).unwrap()
+}
 
 /// Each virtual host as `domains: prefix -> service's first cluster or status`.
 fn table(routes: &[Route]) -> Vec<String> {
@@ -12,7 +17,7 @@ fn table(routes: &[Route]) -> Vec<String> {
         plan.services.push(service);
     }
     plan.services.sort_by(|a, b| a.name.cmp(&b.name));
-    let configuration = listener_routes(&plan, "mesh/1".into(), routes);
+    let configuration = decoded(listener_routes(&plan, "mesh/1", routes));
     let row = |host: &VirtualHost| {
         let routes: Vec<_> = host.routes.iter().map(route_text).collect();
         assert_eq!(host.name, host.domains[0]);
@@ -86,7 +91,7 @@ fn weights_stand_in_order_and_are_written_also_when_zero() {
     cart.versions[0].weight = Weight::NONE;
     cart.versions[2].weight = Weight::ALL;
 
-    let got = service_routes(&plan, &plan.services[0].name);
+    let got = decoded(service_routes(&plan, &plan.services[0].name));
     assert_eq!(
         (got.name.as_str(), got.ignore_port_in_host_matching),
         ("cart", true)
@@ -115,7 +120,7 @@ fn a_service_without_a_routed_version_says_so() {
     for version in &mut plan.services[0].versions {
         version.routed = false;
     }
-    let got = service_routes(&plan, &plan.services[0].name);
+    let got = decoded(service_routes(&plan, &plan.services[0].name));
     let Some(Action::DirectResponse(answer)) = &got.virtual_hosts[0].routes[0].action else {
         panic!("{got:?}")
     };
@@ -125,4 +130,36 @@ fn a_service_without_a_routed_version_says_so() {
         (answer.status, body),
         (503, Some(data_source::Specifier::InlineString(text)))
     );
+}
+
+#[test]
+fn a_routes_settings_win_over_its_services_and_touch_no_share() {
+    let mut plan = samples::plan();
+    let json = r#"{"route": {"timeout": "9s", "retry_policy": {"retry_on": "5xx"}},
+        "request_headers_to_remove": ["a"]}"#;
+    plan.services[0].overlay = Some(samples::overlay(OverlayPart::Route, json));
+    let mut own = samples::route(&[], "/", "cart");
+    let json = r#"{"route": {"timeout": "0.25s"}, "request_headers_to_remove": ["b"]}"#;
+    own.overlay = Some(samples::overlay(OverlayPart::Route, json));
+
+    let got = decoded(listener_routes(&plan, "mesh/1", std::slice::from_ref(&own)));
+    let route = &got.virtual_hosts[0].routes[0];
+    assert_eq!(route.request_headers_to_remove, ["a", "b"]);
+    let Some(Action::Route(action)) = &route.action else {
+        panic!("{route:?}")
+    };
+    assert_eq!(action.timeout, Some(duration(Span::millis(250))));
+    assert_eq!(action.retry_policy.as_ref().unwrap().retry_on, "5xx");
+    let Some(ClusterSpecifier::WeightedClusters(weighted)) = &action.cluster_specifier else {
+        panic!("{action:?}")
+    };
+    assert_eq!(weighted.clusters.len(), 2);
+
+    for version in &mut plan.services[0].versions {
+        version.routed = false;
+    }
+    let got = decoded(listener_routes(&plan, "mesh/1", &[own]));
+    let route = &got.virtual_hosts[0].routes[0];
+    assert!(matches!(route.action, Some(Action::DirectResponse(_))));
+    assert_eq!(route.request_headers_to_remove, ["a", "b"]);
 }

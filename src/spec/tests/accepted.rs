@@ -168,7 +168,7 @@ fn what_is_written_holds() {
     );
     assert_eq!(got.drain.lost_proxies.then, ThenDo::Ignore);
     assert_eq!(
-        got.overlay.unwrap().cluster,
+        got.overlay.unwrap().part(OverlayPart::Cluster).unwrap(),
         r#"{"connect_timeout":"1s","a":[1,-2,0.5,"yes",true,null,"7"]}"#
     );
 }

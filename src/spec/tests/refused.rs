@@ -141,23 +141,24 @@ fn rollouts_make_sense() {
 #[test]
 fn services_make_sense() {
     check_service(
-        "  protocol: htp2\n  health: { http: healthz, grpc: x, interval: 0s, healthyAfter: 0 }\n  envoy: { cluster: { bad: 1 } }\n",
+        "  protocol: htp2\n  health: { http: healthz, grpc: x, interval: 0s, healthyAfter: 0 }\n  envoy: { cluster: { x: { bad: 1 } }, route: { x: [1, bad] } }\n",
         &[
             "a.yaml:5:13: unknown value `htp2` (hint: did you mean `http2`?)",
             "a.yaml:6:19: the path `healthz` must begin with `/` (hint: write `/healthz`)",
             "a.yaml:6:28: a health check has one probe: `http`, `tcp` or `grpc`",
             "a.yaml:6:47: `interval` must be longer than no time",
             "a.yaml:6:65: `healthyAfter` must be at least 1",
-            "a.yaml:7:12: Envoy would not take this cluster: no field `bad` (hint: its fields are those of `envoy.config.cluster.v3.Cluster`)",
+            "a.yaml:7:28: no field `bad` (hint: did you mean `bat`?)",
+            "a.yaml:7:56: no field `bad` (hint: say good)",
         ],
     );
     check_service(
-        "  capacity: auto\n  health: { tcp: false }\n  envoy: { cluster: [1], listener: {} }\n",
+        "  capacity: auto\n  health: { tcp: false }\n  envoy: { clusters: {}, listener: {} }\n",
         &[
             "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
             "a.yaml:6:18: `tcp` can only be `true`: health is always checked (hint: leave it out, or give `http` or `grpc`)",
-            "a.yaml:7:12: `cluster` must be a mapping",
-            "a.yaml:7:26: not supported yet: `listener` (hint: remove it; it would have no effect)",
+            "a.yaml:7:12: unknown field `clusters` (hint: did you mean `cluster`?)",
+            "a.yaml:7:26: unknown field `listener` (hint: `tidegate schema` prints what may stand here)",
         ],
     );
     for (instances, message) in [
@@ -419,4 +420,18 @@ fn messages_stay_on_their_line_and_screens_whole() {
     let text = format!("kind: {}\nname: g\nspec: {{}}\n", "x".repeat(9_999));
     let refusal = load_text(&text).unwrap_err();
     assert!(refusal.problems[0].message.ends_with("xxx…"));
+}
+
+#[test]
+fn envoy_settings_stand_where_they_have_an_effect() {
+    check_listeners(
+        "  - { port: 1, routes: [{ service: db, envoy: { route: {} } }], envoy: { tcpProxy: {}, httpConnectionManager: {} } }\n\
+         \u{20} - { port: 2, routes: [{ service: cart, envoy: { route: { x: { bad: 1 } } } }], envoy: { tcpProxy: {} } }\n",
+        &[
+            "a.yaml:14:49: `route` has no effect: the listener is one of a TCP service",
+            "a.yaml:14:88: `httpConnectionManager` has no effect: the listener is one of a TCP service",
+            "a.yaml:15:65: no field `bad` (hint: did you mean `bat`?)",
+            "a.yaml:15:91: `tcpProxy` has no effect: the listener's services speak HTTP",
+        ],
+    );
 }
