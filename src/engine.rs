@@ -42,7 +42,7 @@ use std::sync::Arc;
 pub use blocker::{Blocker, Wait};
 pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
 pub use effect::Effect;
-pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent};
+pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_turn};
 pub use planning::plan;
 pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record};

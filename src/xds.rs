@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use crate::domain::Time;
 
+pub use identity::{check_same_node, identify_encoded};
 pub use inspector::{Inspector, ProxyState, StreamState};
 pub use observer::{NoObserver, Observer};
 pub use server::{Snapshots, XdsServer};

@@ -27,7 +27,7 @@ use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
 use crate::runtime::{Control, Plane, PlaneOptions};
 use crate::store::EmbeddedStore;
-use crate::telemetry::{MetricsReceiver, TelemetryCounters};
+use crate::telemetry::{LoadReports, MetricsReceiver, TelemetryCounters};
 use crate::xds::{Snapshots, XdsServer};
 use crate::{api, demo};
 
@@ -120,7 +120,8 @@ impl Serve {
             Some(address) => super::harness::serve(&tasks, address).await?,
             None => source,
         };
-        let proxies = serve_proxies(&tasks, source, &metrics, reports, xds);
+        let load = load_reports(&tasks, &plane, &metrics, &reports);
+        let proxies = serve_proxies(&tasks, source, &metrics, (reports, load), xds);
         tasks.spawn_essential("xds", proxies);
         tasks.spawn_essential("api", serve_api(&tasks, &plane, &metrics, api));
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
@@ -186,11 +187,30 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+fn load_reports(
+    tasks: &Tasks,
+    plane: &Plane,
+    metrics: &Arc<Metrics>,
+    reports: &MetricsReceiver,
+) -> LoadReports {
+    let metrics = Arc::clone(metrics);
+    LoadReports::new(
+        plane.plans(),
+        plane.events(),
+        reports.counters(),
+        Arc::new(move |service, version, requests| {
+            metrics.requests_reported(service, version, requests.succeeded, requests.failed);
+        }),
+        Arc::new(clock::now),
+        tasks.stopping(),
+    )
+}
+
 fn serve_proxies(
     tasks: &Tasks,
     (snapshots, events): (Snapshots, mpsc::Sender<Event>),
     metrics: &Arc<Metrics>,
-    reports: MetricsReceiver,
+    (reports, load): (MetricsReceiver, LoadReports),
     listener: TcpListener,
 ) -> impl Future<Output = ()> + 'static {
     let stop = tasks.stopping();
@@ -203,7 +223,10 @@ fn serve_proxies(
         Arc::new(clock::now),
         stop.clone(),
     );
-    let routes = ads.into_routes().add_service(reports.into_service());
+    let routes = ads
+        .into_routes()
+        .add_service(reports.into_service())
+        .add_service(load);
     async move {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))

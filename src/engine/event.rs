@@ -68,14 +68,25 @@ pub enum ProxyEvent {
     Nacked(Nack),
 }
 
-/// One proxy's word on requests in progress, read from one flush of its metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One proxy's word on requests in progress, read at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadReport {
+    /// How it came.
+    pub source: Source,
     /// When the proxy took the reading, in nanoseconds on the proxy's own clock. It is compared
-    /// only with other readings of the same proxy.
+    /// only with other readings of the same proxy from the same source.
     pub read_at_ns: u64,
-    /// Each instance that the reading names; zeros are said, so absence means "not known".
+    /// Each instance that the reading is about; zeros are said, so absence means "not known".
     pub instances: Vec<InstanceLoad>,
+}
+
+/// The ways in which a proxy says what is in progress; each has a clock of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Load reports (LRS): what is under way, and not what waits for a connection.
+    Lrs,
+    /// Envoy's metrics (OTLP): both, and whether the proxy uses the instance.
+    Otlp,
 }
 
 /// One instance, as one proxy sees it.
@@ -85,9 +96,9 @@ pub struct InstanceLoad {
     pub service: ServiceName,
     /// The version, from the cluster's name.
     pub version: VersionName,
-    /// The instance, from `Endpoint.hostname`.
+    /// The instance, from `Endpoint.hostname` or by its address.
     pub instance: InstanceId,
-    /// `rq_active + rq_pending_active`.
+    /// Requests in progress, or more where the proxy does not tell instances apart.
     pub in_progress: u64,
     /// Does the proxy itself send it new requests? Its own health checks, and what it was told,
     /// both say so. `None` if the reading does not tell.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LoadReport, State};
+use super::{LoadReport, Source, State};
 use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time, counted};
 
 /// Everything observed since the start.
@@ -40,10 +40,22 @@ pub(super) struct ProxyFacts {
     pub(super) in_force: Option<Generation>,
     pub(super) nack: Option<Nack>,
     pub(super) last_report: Option<Time>,
+    by_lrs: Heard,
+    by_otlp: Heard,
+}
+
+/// What a proxy said by one source.
+#[derive(Debug, Default)]
+struct Heard {
     clock: Clock,
+    last: Option<Time>,
     /// What it said of instances in its last report.
     said: BTreeMap<(ServiceName, InstanceId), Said>,
 }
+
+/// A proxy that speaks of an instance by both sources is taken at its word by OTLP, which knows more,
+/// until it has been silent there for so long.
+const OTLP_SILENT_AFTER: Span = Span::secs(30);
 
 /// What one report says of one instance.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +175,7 @@ impl Facts {
         let said = self
             .proxies
             .values()
-            .filter_map(|proxy| proxy.said.get(&key));
+            .filter_map(|proxy| proxy.said_of(&key));
         said.map(|said| said.in_progress)
             .reduce(u64::saturating_add)
     }
@@ -198,13 +210,18 @@ impl Facts {
         let Some(proxy) = self.proxies.get_mut(id) else {
             return;
         };
-        let was_read_at_ns = proxy.clock.last_read_at_ns;
-        let Some(reading) = proxy.clock.reckon(report.read_at_ns, now) else {
+        let heard = match report.source {
+            Source::Lrs => &mut proxy.by_lrs,
+            Source::Otlp => &mut proxy.by_otlp,
+        };
+        let was_read_at_ns = heard.clock.last_read_at_ns;
+        let Some(reading) = heard.clock.reckon(report.read_at_ns, now) else {
             return;
         };
         if report.read_at_ns != was_read_at_ns {
-            proxy.said.clear();
+            heard.said.clear();
         }
+        heard.last = Some(now);
         proxy.last_report = Some(now);
         if reading.catches_up {
             let of_proxy = self
@@ -219,7 +236,12 @@ impl Facts {
                 in_progress: load.in_progress,
                 healthy: load.healthy,
             };
-            if proxy.said.insert(key.clone(), said).is_some() {
+            let heard = match report.source {
+                Source::Lrs => &mut proxy.by_lrs,
+                Source::Otlp => &mut proxy.by_otlp,
+            };
+            let is_repeated = heard.said.insert(key.clone(), said).is_some();
+            if is_repeated || (report.source == Source::Lrs && proxy.otlp_says(&key)) {
                 continue;
             }
             let witness = self.witnesses.get_mut(&key).and_then(|all| all.get_mut(id));
@@ -239,23 +261,42 @@ impl ProxyFacts {
             in_force: None,
             nack: None,
             last_report: None,
-            clock: Clock::default(),
-            said: BTreeMap::new(),
+            by_lrs: Heard::default(),
+            by_otlp: Heard::default(),
         }
     }
 
     /// Does the proxy say, in a report that came after `since`, that it sends requests to the
-    /// instance? `None` if it does not tell.
+    /// instance? `None` if it does not tell, as by LRS.
     pub(super) fn uses(&self, of: &(ServiceName, InstanceId), since: Time) -> Option<bool> {
-        self.last_report.filter(|at| *at > since)?;
-        self.said.get(of)?.healthy
+        self.by_otlp.last.filter(|at| *at > since)?;
+        self.by_otlp.said.get(of)?.healthy
+    }
+
+    /// What counts of what it said last.
+    fn said_of(&self, of: &(ServiceName, InstanceId)) -> Option<&Said> {
+        let heard = if self.otlp_says(of) {
+            &self.by_otlp
+        } else {
+            &self.by_lrs
+        };
+        heard.said.get(of)
+    }
+
+    fn otlp_says(&self, of: &(ServiceName, InstanceId)) -> bool {
+        let is_silent = |last| {
+            let by_lrs = self.by_lrs.last.unwrap_or(last);
+            Span::between(last, by_lrs) >= OTLP_SILENT_AFTER
+        };
+        self.by_otlp.last.is_some_and(|last| !is_silent(last)) && self.by_otlp.said.contains_key(of)
     }
 
     /// It is there, perhaps as a new process that knows nothing yet and has another clock.
     pub(super) fn connect(&mut self, now: Time) {
         (self.connected, self.since) = (true, now);
         (self.in_force, self.nack) = (None, None);
-        self.clock = Clock::default();
+        self.by_lrs.clock = Clock::default();
+        self.by_otlp.clock = Clock::default();
     }
 }
 
@@ -322,6 +363,38 @@ mod tests {
             in_progress,
             healthy,
         }
+    }
+
+    /// A proxy that says both is believed where it counts more, and its two clocks are kept apart.
+    #[test]
+    fn where_otlp_speaks_of_an_instance_lrs_is_not_heard() {
+        let start = Span::secs(1_000).after(Time::UNIX_EPOCH);
+        let (id, service) = ("edge".parse().unwrap(), "cart".parse().unwrap());
+        let instance: InstanceId = "i".parse().unwrap();
+        let mut facts = Facts::default();
+        facts
+            .proxies
+            .insert("edge".parse().unwrap(), ProxyFacts::new(true, start));
+        let mut hear = |source, after: u64, read_at_ns, in_progress| {
+            let load = super::super::InstanceLoad {
+                service: "cart".parse().unwrap(),
+                version: "v1".parse().unwrap(),
+                instance: instance.clone(),
+                in_progress,
+                healthy: None,
+            };
+            let report = LoadReport {
+                source,
+                read_at_ns,
+                instances: vec![load],
+            };
+            facts.hear_load(&id, report, Span::secs(after).after(start));
+            facts.in_progress(&service, &instance)
+        };
+        assert_eq!(hear(Source::Lrs, 0, 9_000, 1), Some(1));
+        assert_eq!(hear(Source::Otlp, 1, 5, 2), Some(2));
+        assert_eq!(hear(Source::Lrs, 2, 9_001, 3), Some(2));
+        assert_eq!(hear(Source::Lrs, 31, 9_002, 4), Some(4), "OTLP has ended");
     }
 
     /// The proof rule as a table: what is read after the ACK, and whether it proves.

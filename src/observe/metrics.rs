@@ -15,11 +15,12 @@ use std::sync::{Mutex, PoisonError};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Entry, Outcome, Record, Stage, View};
 use families::Families;
 use labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    VersionLabels,
+    RequestLabels, VersionLabels,
 };
 
 /// Every metric of a control plane.
@@ -167,6 +168,24 @@ impl Metrics {
     /// A load report came faster than it could be taken in.
     pub fn load_report_dropped(&self) {
         self.families.load_reports_dropped.inc();
+    }
+
+    /// A proxy reported requests to a version that have ended, each attempt for itself.
+    pub fn requests_reported(
+        &self,
+        service: &ServiceName,
+        version: &VersionName,
+        succeeded: u64,
+        failed: u64,
+    ) {
+        for (outcome, count) in [
+            (RequestLabels::SUCCESS, succeeded),
+            (RequestLabels::ERROR, failed),
+        ] {
+            let label = RequestLabels::new(service, version, outcome);
+            let requests = self.families.requests_reported.get_or_create(&label);
+            requests.inc_by(count);
+        }
     }
 
     /// A proxy opened a stream.

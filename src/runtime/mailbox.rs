@@ -51,6 +51,8 @@ pub(super) struct Mailbox {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    /// The plans of those snapshots.
+    pub(super) plans: watch::Sender<Option<Arc<Plan>>>,
     pub(super) views: watch::Sender<Arc<View>>,
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
@@ -177,11 +179,12 @@ impl Mailbox {
             .collect())
     }
 
-    fn publish(&mut self, plan: &Plan) {
+    fn publish(&mut self, plan: &Arc<Plan>) {
         self.unsaid = None;
         match self.compiler.compile(plan) {
             Ok(snapshot) => {
                 self.snapshots.send_replace(Some(Arc::new(snapshot)));
+                self.plans.send_replace(Some(Arc::clone(plan)));
             }
             // The engine checks its plans and `spec` its documents, so this is a bug; proxies keep
             // what they have, and the generation shows as not acknowledged.

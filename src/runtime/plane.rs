@@ -12,7 +12,7 @@ use super::hooks::Hooks;
 use super::journal::{self, JournalError};
 use super::mailbox::{Mailbox, OnAppend, Request};
 use crate::discovery::{Discovery, LeaseError};
-use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
+use crate::domain::{Instance, InstanceId, Kind, Plan, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
 use crate::process::Tasks;
 use crate::process::clock;
@@ -39,6 +39,7 @@ pub struct Plane {
     documents: watch::Receiver<DocumentsView>,
     entries: broadcast::Sender<Arc<Numbered>>,
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    plans: watch::Receiver<Option<Arc<Plan>>>,
     discovery: Discovery,
     store: Arc<dyn Store>,
 }
@@ -68,6 +69,7 @@ impl Plane {
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (change_sender, changes) = mpsc::channel(REQUESTS_MAX);
         let (snapshot_sender, snapshots) = watch::channel(None);
+        let (plan_sender, plans) = watch::channel(None);
         let (document_sender, documents) = watch::channel(DocumentsView::default());
         let (entry_sender, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
 
@@ -89,6 +91,7 @@ impl Plane {
             events,
             requests,
             snapshots: snapshot_sender,
+            plans: plan_sender,
             views: view_sender,
             entries: entry_sender.clone(),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
@@ -117,6 +120,7 @@ impl Plane {
             documents,
             entries: entry_sender,
             snapshots,
+            plans,
             discovery,
             store: options.store,
         })
@@ -130,6 +134,11 @@ impl Plane {
     /// What proxies are to be told; `None` until the state is whole.
     pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
         self.snapshots.clone()
+    }
+
+    /// The plans that the snapshots were made of.
+    pub fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
+        self.plans.clone()
     }
 
     /// So many leases of instances are alive.

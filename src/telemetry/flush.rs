@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::ProxyId;
-use crate::engine::{InstanceLoad, LoadReport};
+use crate::engine::{InstanceLoad, LoadReport, Source};
 
 use super::parse::{EndpointKey, Gauge, Reading};
 
@@ -63,6 +63,7 @@ impl Flushes {
         (!instances.is_empty()).then_some((
             proxy,
             LoadReport {
+                source: Source::Otlp,
                 read_at_ns,
                 instances,
             },

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
 use envoy_types::pb::google::protobuf::value::Kind;
+use prost::Message;
+use tonic::Status;
 
 use crate::domain::{BadName, Locality, ProxyId, ProxyIdentity};
 
@@ -17,6 +19,8 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Why a node is no identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadNode {
+    #[error("the node of this stream cannot be read: {cause}")]
+    Encoding { cause: String },
     #[error("node.id {id:?} of this proxy cannot be used: {cause}; set `node.id` in its bootstrap")]
     Id { id: String, cause: BadName },
     #[error(
@@ -31,6 +35,26 @@ pub(super) enum BadNode {
         "node {id:?} says {bytes} bytes of itself, and at most {TEXT_BYTES_MAX} are taken; shorten its metadata"
     )]
     TooLarge { id: String, bytes: usize },
+}
+
+/// Whom an encoded node describes, for the other services that proxies call with theirs.
+pub fn identify_encoded(node: &[u8]) -> Result<ProxyIdentity, Status> {
+    let node = Node::decode(node).map_err(|error| BadNode::Encoding {
+        cause: error.to_string(),
+    });
+    node.and_then(|node| identify(Some(node)))
+        .map_err(|bad| Status::invalid_argument(bad.to_string()))
+}
+
+/// A stream keeps the node that it began with; an empty id says nothing of it.
+pub fn check_same_node(owner: &ProxyId, id: &str) -> Result<(), Status> {
+    if id.is_empty() || id == owner.as_str() {
+        return Ok(());
+    }
+    let (before, after) = (owner.to_string(), id.to_owned());
+    Err(Status::invalid_argument(
+        BadNode::Other { before, after }.to_string(),
+    ))
 }
 
 /// Whom a node describes. Envoy's 516 extensions end here.

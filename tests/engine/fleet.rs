@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidegate::domain::{
     EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, ServicePlan, Span, Time, Weight,
 };
-use tidegate::engine::{InstanceLoad, LoadReport, ProxyEvent};
+use tidegate::engine::{InstanceLoad, LoadReport, ProxyEvent, Source};
 
 use crate::sample::{Chance, identity};
 
@@ -224,6 +224,7 @@ impl Proxy {
         }
         let read_at = now.as_nanosecond() + i128::from(self.clock_ahead_ns);
         let report = LoadReport {
+            source: Source::Otlp,
             read_at_ns: u64::try_from(read_at).unwrap_or(0),
             instances,
         };

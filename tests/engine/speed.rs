@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidegate::domain::{Instance, ProxyId, Span};
-use tidegate::engine::{Engine, Event, InstanceLoad, LoadReport, ProxyEvent, State};
+use tidegate::engine::{Engine, Event, InstanceLoad, LoadReport, ProxyEvent, Source, State};
 
 use crate::sample::{actor, documents, identity, instance, name, rolling, rollout, service};
 
@@ -56,6 +56,7 @@ impl Large {
         };
         let instances: Vec<_> = self.all.iter().map(load).collect();
         let report = |_| LoadReport {
+            source: Source::Otlp,
             read_at_ns,
             instances: instances.clone(),
         };

@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    VersionLabels,
+    RequestLabels, VersionLabels,
 };
 
 /// Before each name.
@@ -51,6 +51,7 @@ pub(super) struct Families {
     pub(super) nacks: Family<KindLabels, Counter>,
     pub(super) gate_releases: Family<KindLabels, Counter>,
     pub(super) load_reports_dropped: Counter,
+    pub(super) requests_reported: Family<RequestLabels, Counter>,
     pub(super) journal_entries: Counter,
     pub(super) journal_append: Histogram,
 }
@@ -185,6 +186,12 @@ impl Families {
                 "load_reports_dropped",
                 "Load reports that came faster than they could be taken in",
                 Counter::default(),
+            ),
+            requests_reported: plain(
+                to,
+                "requests_reported",
+                "Requests to a version that have ended, each attempt for itself, as counted by proxies that report by LRS; by `service`, `version` and `outcome` (`success`, `error`)",
+                Family::default(),
             ),
             journal_entries: plain(
                 to,

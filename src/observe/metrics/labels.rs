@@ -2,6 +2,7 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
+use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Proof, Wait};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,4 +98,24 @@ impl ProxyLabels {
 pub(super) struct VersionLabels {
     pub(super) service: String,
     pub(super) version: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RequestLabels {
+    service: String,
+    version: String,
+    outcome: &'static str,
+}
+
+impl RequestLabels {
+    pub(super) const SUCCESS: &'static str = "success";
+    pub(super) const ERROR: &'static str = "error";
+
+    pub(super) fn new(service: &ServiceName, version: &VersionName, outcome: &'static str) -> Self {
+        Self {
+            service: service.to_string(),
+            version: version.to_string(),
+            outcome,
+        }
+    }
 }

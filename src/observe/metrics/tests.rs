@@ -102,6 +102,9 @@ fn count_streams(metrics: &Metrics) {
     metrics.nacked("cluster");
     metrics.gate_released("listener");
     metrics.load_report_dropped();
+    let (service, version) = ("cart".parse().unwrap(), "v41".parse().unwrap());
+    metrics.requests_reported(&service, &version, 7, 1);
+    metrics.requests_reported(&service, &version, 2, 0);
     metrics.journal_appended(0.0004);
     metrics.set_leases(20);
 }
@@ -120,6 +123,8 @@ fn streams_count() {
             "tidegate_nacks_total{kind=\"cluster\"} 1",
             "tidegate_gate_releases_total{kind=\"listener\"} 1",
             "tidegate_load_reports_dropped_total 1",
+            "tidegate_requests_reported_total{service=\"cart\",version=\"v41\",outcome=\"success\"} 9",
+            "tidegate_requests_reported_total{service=\"cart\",version=\"v41\",outcome=\"error\"} 1",
             "tidegate_leases 20",
         ],
     );
