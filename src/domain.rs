@@ -25,7 +25,7 @@ pub use name::{
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
-pub use proxy::{Client, Nack, ProxyIdentity};
+pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{

@@ -53,6 +53,7 @@ mod stories {
     pub(crate) mod drain;
     pub(crate) mod first_start;
     pub(crate) mod grpc;
+    pub(crate) mod load_reports;
     pub(crate) mod lost_proxy;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
@@ -63,7 +64,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    crash, demo, directory, drain, first_start, grpc, lost_proxy, ordering, other_envoys, settings,
+    crash, demo, directory, drain, first_start, grpc, load_reports, lost_proxy, ordering,
+    other_envoys, settings,
 };
 use support::grpc::Library;
 
@@ -92,6 +94,14 @@ const STORIES: &[(&str, fn())] = &[
     (
         "own-listeners-eds.yaml sends nothing new to instances that drain, and proves them idle",
         other_envoys::own_weights,
+    ),
+    (
+        "lrs.yaml rolls without loss, and every release is proven by load reports",
+        load_reports::rolls,
+    ),
+    (
+        "load reports prove a drain under load, and come fast only while it lasts",
+        load_reports::fast_while_it_drains,
     ),
     (
         "after kill -9 in mid-roll Envoys are sent nothing that they have, and the roll goes on",

@@ -3,7 +3,7 @@
 use super::Context;
 use super::failure::Failure;
 use crate::domain::Span;
-use crate::snapshot::{BootstrapOptions, Shape, Variant, bootstrap, grpc_bootstrap};
+use crate::snapshot::{BootstrapOptions, Report, Shape, Variant, bootstrap, grpc_bootstrap};
 
 /// Print the bootstrap of an Envoy, or of a gRPC client, that a gateway selects
 #[derive(Debug, clap::Args)]
@@ -36,9 +36,19 @@ pub(super) struct Bootstrap {
     /// The proxy has listeners of its own, and takes only clusters and what it names
     #[arg(long)]
     own_listeners: bool,
+    /// How the proxy reports; by `lrs` where its metrics go elsewhere
+    #[arg(long, default_value = "otlp", value_name = "HOW")]
+    report: How,
     /// For a gRPC client without a proxy, that calls `xds:///SERVICE`
-    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners"])]
+    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report"])]
     grpc: bool,
+}
+
+/// The two ways to report.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum How {
+    Otlp,
+    Lrs,
 }
 
 /// Shown below its `--help`.
@@ -67,6 +77,10 @@ impl Bootstrap {
                 Shape::OwnListeners
             } else {
                 Shape::Sidecar
+            },
+            report: match self.report {
+                How::Otlp => Report::Otlp,
+                How::Lrs => Report::Lrs,
             },
         };
         let text = if self.grpc {

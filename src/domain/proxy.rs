@@ -22,15 +22,23 @@ pub struct ProxyIdentity {
 }
 
 impl ProxyIdentity {
-    /// What kind of client it is, by the program that it says it is.
+    /// What kind of client it is, by the program that it says it is and how it says that it reports.
     pub fn client(&self) -> Client {
         if self.agent.starts_with(GRPC_AGENT) {
             Client::Grpc
+        } else if self.metadata.get(REPORT_METADATA).map(String::as_str) == Some(REPORT_BY_LRS) {
+            Client::EnvoyByLrs
         } else {
             Client::Envoy
         }
     }
 }
+
+/// The key in `node.metadata` by which an Envoy says how it reports; left out, by OTLP.
+pub const REPORT_METADATA: &str = "tidegate.report";
+
+/// Its value in an Envoy that reports by LRS.
+pub const REPORT_BY_LRS: &str = "lrs";
 
 /// How every gRPC library begins `node.user_agent_name`: `gRPC C-core`, `gRPC Node Pure JS`, ….
 const GRPC_AGENT: &str = "gRPC";
@@ -41,13 +49,15 @@ const GRPC_AGENT: &str = "gRPC";
 pub enum Client {
     /// An Envoy, or whatever else takes what an Envoy takes.
     Envoy,
+    /// An Envoy that reports by LRS, and therefore refuses clusters with statistics per endpoint.
+    EnvoyByLrs,
     /// A program that finds a service's instances by itself, with the gRPC library.
     Grpc,
 }
 
 impl Client {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Envoy, Self::Grpc];
+    pub const ALL: [Self; 3] = [Self::Envoy, Self::EnvoyByLrs, Self::Grpc];
 }
 
 /// A proxy's refusal of resources.
@@ -68,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_known_by_its_agent() {
+    fn a_client_is_known_by_its_agent_and_how_it_reports() {
         for (agent, client) in [
             ("envoy 1.40.0", Client::Envoy),
             ("", Client::Envoy),
@@ -84,6 +94,14 @@ mod tests {
                 agent: agent.into(),
             };
             assert_eq!(proxy.client(), client, "{agent}");
+            let by_lrs = ProxyIdentity {
+                metadata: [(REPORT_METADATA.to_owned(), REPORT_BY_LRS.to_owned())].into(),
+                ..proxy
+            };
+            assert_eq!(
+                by_lrs.client() == Client::EnvoyByLrs,
+                client == Client::Envoy
+            );
         }
     }
 }

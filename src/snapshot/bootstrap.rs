@@ -9,7 +9,7 @@ mod report;
 
 use std::fmt::Write;
 
-use crate::domain::Span;
+use crate::domain::{REPORT_BY_LRS, REPORT_METADATA, Span};
 
 pub use grpc::grpc_bootstrap;
 
@@ -34,6 +34,8 @@ pub struct BootstrapOptions {
     pub flush_interval: Span,
     /// What it takes from Tidegate.
     pub shape: Shape,
+    /// How it reports.
+    pub report: Report,
 }
 
 /// The variants of xDS. Delta is the better one: it sends only what has changed.
@@ -56,6 +58,16 @@ pub enum Shape {
     OwnListeners,
 }
 
+/// How a proxy reports what is in progress. One excludes the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Report {
+    /// It pushes metrics: the better one, for it counts what waits for a connection as well.
+    #[default]
+    Otlp,
+    /// By load reports, as often as the control plane asks for them.
+    Lrs,
+}
+
 impl BootstrapOptions {
     /// A sidecar on the machine of its Tidegate, at the default ports.
     pub fn new(node_id: impl Into<String>, node_cluster: impl Into<String>) -> Self {
@@ -69,6 +81,7 @@ impl BootstrapOptions {
             variant: Variant::default(),
             flush_interval: FLUSH_INTERVAL,
             shape: Shape::default(),
+            report: Report::default(),
         }
     }
 }
@@ -88,7 +101,10 @@ pub fn bootstrap(options: &BootstrapOptions) -> String {
     yaml.push_str(&admin(options));
     yaml.push_str(&dynamic_resources(options));
     yaml.push_str(&static_resources(options));
-    yaml.push_str(&report::report(&options.node_id, options.flush_interval));
+    yaml.push_str(&match options.report {
+        Report::Otlp => report::by_otlp(&options.node_id, options.flush_interval),
+        Report::Lrs => report::BY_LRS.to_owned(),
+    });
     yaml
 }
 
@@ -127,6 +143,9 @@ fn header(options: &BootstrapOptions) -> String {
     if options.shape == Shape::OwnListeners {
         command.push_str(" --own-listeners");
     }
+    if options.report == Report::Lrs {
+        command.push_str(" --report lrs");
+    }
     format!("# An Envoy that takes its configuration from Tidegate. Printed by:\n#   {command}\n\n")
 }
 
@@ -149,6 +168,13 @@ fn node(options: &BootstrapOptions) -> String {
     if !(options.region.is_empty() && options.zone.is_empty()) {
         let (region, zone) = (quoted(&options.region), quoted(&options.zone));
         let _ = writeln!(node, "  locality: {{ region: {region}, zone: {zone} }}");
+    }
+    if options.report == Report::Lrs {
+        let _ = writeln!(
+            node,
+            "  # It is given clusters without statistics per endpoint, which it would refuse.\n  \
+             metadata: {{ {REPORT_METADATA}: {REPORT_BY_LRS} }}"
+        );
     }
     node
 }

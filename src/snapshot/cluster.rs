@@ -27,7 +27,9 @@ use envoy_types::util::pack_any;
 
 use super::overlay::{self, Layers, OverlayError};
 use super::proto::{ads, duration, number};
-use crate::domain::{OverlayPart, Probe, Protocol, ServiceName, ServicePlan, Span, VersionName};
+use crate::domain::{
+    Client, OverlayPart, Probe, Protocol, ServiceName, ServicePlan, Span, VersionName,
+};
 
 /// Time to connect to an instance.
 const CONNECT_TIMEOUT: Span = Span::secs(1);
@@ -54,13 +56,16 @@ pub(super) fn cluster_name(service: &ServiceName, version: &VersionName) -> Stri
     format!("{service}/{version}")
 }
 
-/// The clusters of one service, encoded, in the order of its versions.
-pub(super) fn clusters(service: &ServicePlan) -> Result<Vec<(String, Vec<u8>)>, OverlayError> {
+/// The clusters of one service for a kind of Envoy, encoded, in the order of its versions.
+pub(super) fn clusters(
+    service: &ServicePlan,
+    client: Client,
+) -> Result<Vec<(String, Vec<u8>)>, OverlayError> {
     let settings = service.overlay.as_ref();
     let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Cluster));
     let layers = Layers::parse(OverlayPart::Cluster, settings)?;
     let encode = |version: &VersionName| {
-        let mut cluster = owned(service, version);
+        let mut cluster = owned(service, version, client);
         layers.merge_into(&mut cluster)?;
         fill(&mut cluster, service);
         let encoded = overlay::encode(&cluster, &[&layers])?;
@@ -75,7 +80,11 @@ pub(super) fn clusters(service: &ServicePlan) -> Result<Vec<(String, Vec<u8>)>, 
 
 /// What Tidegate owns (an overlay that names one of these is refused, see `overlay::owned`), and the
 /// plain fields whose default an overlay may override.
-fn owned(service: &ServicePlan, version: &VersionName) -> Cluster {
+fn owned(service: &ServicePlan, version: &VersionName, client: Client) -> Cluster {
+    let per_endpoint_stats = TrackClusterStats {
+        per_endpoint_stats: true,
+        ..TrackClusterStats::default()
+    };
     let mut cluster = Cluster {
         name: cluster_name(&service.name, version),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
@@ -92,11 +101,9 @@ fn owned(service: &ServicePlan, version: &VersionName) -> Cluster {
             update_merge_window: Some(duration(Span::ZERO)),
             ..CommonLbConfig::default()
         }),
-        // The counts of requests in progress: the proof of drain.
-        track_cluster_stats: Some(TrackClusterStats {
-            per_endpoint_stats: true,
-            ..TrackClusterStats::default()
-        }),
+        // The counts of requests in progress: the proof of drain. An Envoy that has LRS in its
+        // bootstrap refuses a cluster with these, and counts by that.
+        track_cluster_stats: (client == Client::Envoy).then_some(per_endpoint_stats),
         ..Cluster::default()
     };
     cluster.set_lb_policy(LbPolicy::LeastRequest);

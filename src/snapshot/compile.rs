@@ -62,7 +62,7 @@ struct CompiledService {
 #[derive(Debug)]
 struct CompiledGateway {
     gateway: Gateway,
-    /// Its listeners and their routes, which Envoys alone are told.
+    /// Its listeners and their routes, which Envoys of both kinds are told.
     own: Resources,
     resources: BTreeMap<Client, Arc<ResourceSet>>,
 }
@@ -150,7 +150,7 @@ impl Compiler {
         let flavour = |client| {
             let services = services.iter();
             let services = services.filter_map(|service| service.resources.get(&client));
-            let own: &[Entry] = if client == Client::Envoy { &own } else { &[] };
+            let own: &[Entry] = if client == Client::Grpc { &[] } else { &own };
             let before = before.and_then(|before| before.resources.get(&client));
             let mut set = match before {
                 Some(before) => before.next(plan.generation),
@@ -189,7 +189,7 @@ impl CompiledGateway {
                 let gone = changed.before.and_then(of).unwrap_or_default();
                 replace(&mut set, &gone, &of(&changed.now).unwrap_or_default());
             }
-            if *client == Client::Envoy {
+            if *client != Client::Grpc {
                 replace(&mut set, &self.own, &own);
             }
             (*client, Arc::new(set))

@@ -96,7 +96,7 @@ pub(crate) fn own_weights() {
 }
 
 /// Rolls three instances under load, each stopped at once when it is released.
-fn roll_to_v2(file: &str, documents: &Documents, listener: &str) {
+pub(crate) fn roll_to_v2(file: &str, documents: &Documents, listener: &str) {
     let mut world = World::with(documents);
     world.start_apps("v1", 0..3);
     let envoy = world.start_envoy(file, "proxy-1");

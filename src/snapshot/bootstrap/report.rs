@@ -1,4 +1,4 @@
-//! What an Envoy reports to Tidegate, and how: OpenTelemetry metrics, pushed over gRPC.
+//! What an Envoy reports to Tidegate, and how: OpenTelemetry metrics, pushed over gRPC, or load reports.
 //!
 //! Everything that is not kept here is dropped, counts per endpoint included: all of them would be
 //! ten times as many bytes. A kept metric has the name that Envoy gives it once tags are taken out.
@@ -62,8 +62,19 @@ const COPIES: &str = r"cluster\..+\.(canary|external|internal|zone\..+)\.upstrea
 /// so the versions `1.2` and `1.3` would be counted as one. Counts per endpoint are not affected.
 const CLUSTER_TAG: &str = r"^cluster\.(([^/]+/.+?)\.)(?:(?:canary|external|internal|zone\..+)\.)?(?:upstream_rq|membership)_[a-z0-9_]+$";
 
-/// The part of a bootstrap that sets reporting up.
-pub(super) fn report(node_id: &str, flush_interval: Span) -> String {
+/// The part of a bootstrap that sets reporting by LRS up.
+pub(super) const BY_LRS: &str = "
+# How Tidegate learns that an instance is idle: load reports, as often as it asks for them. They exclude
+# statistics per endpoint, and with them the OTLP sink that other bootstraps have.
+cluster_manager:
+  load_stats_config:
+    api_type: GRPC
+    transport_api_version: V3
+    grpc_services: [{ envoy_grpc: { cluster_name: tidegate } }]
+";
+
+/// The part of a bootstrap that sets reporting by metrics up.
+pub(super) fn by_otlp(node_id: &str, flush_interval: Span) -> String {
     let flush = flush_interval.duration();
     let mut yaml = format!(
         "

@@ -10,6 +10,10 @@ fn the_files_are_what_is_printed() {
         variant: Variant::Sotw,
         ..sidecar()
     };
+    let lrs = BootstrapOptions {
+        report: Report::Lrs,
+        ..BootstrapOptions::new("lrs-1", "web")
+    };
     for (options, file, text) in [
         (
             sidecar(),
@@ -20,6 +24,11 @@ fn the_files_are_what_is_printed() {
             sotw,
             "sotw.yaml",
             include_str!("../../../envoy-configs/sotw.yaml"),
+        ),
+        (
+            lrs,
+            "lrs.yaml",
+            include_str!("../../../envoy-configs/lrs.yaml"),
         ),
     ] {
         let printed = bootstrap(&options);

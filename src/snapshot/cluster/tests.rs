@@ -4,7 +4,7 @@ use super::super::samples;
 use super::*;
 
 fn cluster(service: &ServicePlan) -> Cluster {
-    let (name, encoded) = clusters(service).unwrap().remove(0);
+    let (name, encoded) = clusters(service, Client::Envoy).unwrap().remove(0);
     let cluster = Cluster::decode(encoded.as_slice()).unwrap();
     assert_eq!(
         (name.as_str(), cluster.name.as_str()),
@@ -222,4 +222,22 @@ fn an_http_option_does_not_take_the_protocol_away() {
     let options = HttpProtocolOptions::decode(any.value.as_slice()).unwrap();
     let idle = options.common_http_protocol_options.unwrap().idle_timeout;
     assert_eq!(idle, Some(duration(Span::secs(30))));
+}
+
+/// Envoy refuses a cluster with statistics per endpoint when its bootstrap has LRS. Nothing else differs.
+#[test]
+fn an_envoy_that_reports_by_lrs_gets_no_statistics_per_endpoint() {
+    let mut service = samples::service("cart");
+    service.versions = vec![samples::version("v1", 1)];
+    let of = |client| {
+        let (_, encoded) = clusters(&service, client).unwrap().remove(0);
+        Cluster::decode(&*encoded).unwrap()
+    };
+    let (by_lrs, otherwise) = (of(Client::EnvoyByLrs), of(Client::Envoy));
+    assert!(otherwise.track_cluster_stats.is_some());
+    let expected = Cluster {
+        track_cluster_stats: None,
+        ..otherwise
+    };
+    assert_eq!(by_lrs, expected);
 }

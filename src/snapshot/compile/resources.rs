@@ -1,13 +1,15 @@
 //! The encoded resources of one service, and of one gateway's own listeners.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message;
 
 use super::{CompileError, Flavours, Resources};
 use crate::domain::{Client, Gateway, Plan, Protocol, ServicePlan};
-use crate::snapshot::{ResourceKind, assignment, cluster, encode, grpc, listener, route};
+use crate::snapshot::{
+    OverlayError, ResourceKind, assignment, cluster, encode, grpc, listener, route,
+};
 
 /// What every gateway that reaches the service needs of it, for each kind of client that can call it.
 pub(super) fn service_resources(
@@ -15,7 +17,11 @@ pub(super) fn service_resources(
     service: &ServicePlan,
 ) -> Result<Flavours, CompileError> {
     let for_envoy = envoy_resources(plan, service)?;
-    let mut all = BTreeMap::new();
+    let by_lrs = clusters(service, Client::EnvoyByLrs)?;
+    let others = for_envoy.iter();
+    let others = others.filter(|(kind, _)| *kind != ResourceKind::Cluster);
+    let by_lrs = by_lrs.into_iter().chain(others.cloned());
+    let mut all: Flavours = [(Client::EnvoyByLrs, by_lrs.collect())].into();
     if service.protocol == Protocol::Grpc {
         all.insert(Client::Grpc, grpc_resources(service, &for_envoy));
     }
@@ -24,17 +30,11 @@ pub(super) fn service_resources(
 }
 
 fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, CompileError> {
-    let mut all = Resources::new();
+    let mut all = clusters(service, Client::Envoy)?;
     let mut add = |kind, name: &str, encoded| {
         all.push((kind, encode::resource(kind, name, encoded)));
     };
-    let misfit = |source| CompileError::Overlay {
-        object: format!("service `{}`", service.name),
-        source,
-    };
-    for (name, encoded) in cluster::clusters(service).map_err(misfit)? {
-        add(ResourceKind::Cluster, &name, encoded);
-    }
+    let misfit = |source| misfit(service, source);
     for version in &service.versions {
         let assignment = assignment::assignment(&service.name, version);
         let name = &assignment.cluster_name;
@@ -45,6 +45,23 @@ fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, Comp
         add(ResourceKind::Route, service.name.as_str(), routes);
     }
     Ok(all)
+}
+
+fn misfit(service: &ServicePlan, source: OverlayError) -> CompileError {
+    CompileError::Overlay {
+        object: format!("service `{}`", service.name),
+        source,
+    }
+}
+
+fn clusters(service: &ServicePlan, client: Client) -> Result<Resources, CompileError> {
+    let clusters = cluster::clusters(service, client);
+    let clusters = clusters.map_err(|source| misfit(service, source))?;
+    let resource = |(name, encoded): (String, _)| {
+        let kind = ResourceKind::Cluster;
+        (kind, encode::resource(kind, &name, encoded))
+    };
+    Ok(clusters.into_iter().map(resource).collect())
 }
 
 /// Assignments are the bulk; gRPC clients share an Envoy's wherever both are told the same.

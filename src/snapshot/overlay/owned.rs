@@ -40,7 +40,7 @@ const CLUSTER: &[Owned] = &[
     ("load_assignment", ENDPOINTS),
     (
         "lrs_server",
-        "proxies report their load by OTLP, which excludes LRS",
+        "how proxies report their load is said in their bootstraps",
     ),
     ("name", NAMES),
     ("original_dst_lb_config", ENDPOINTS),
