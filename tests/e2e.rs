@@ -189,6 +189,10 @@ const GRPC_STORIES: &[(&str, GrpcStory)] = &[
         "replacing all at once loses no call, however far the client is",
         grpc::all_at_once,
     ),
+    (
+        "load reports of a locality prove a drain when no call is in progress there",
+        load_reports::by_locality,
+    ),
 ];
 
 fn main() -> ExitCode {

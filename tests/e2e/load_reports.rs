@@ -2,6 +2,7 @@
 
 use crate::support::documents::Documents;
 use crate::support::envoy::Envoy;
+use crate::support::grpc::{GrpcClient, Library};
 use crate::support::load::Load;
 use crate::support::wait::{SOON, eventually, if_so};
 use crate::support::world::World;
@@ -55,6 +56,25 @@ pub(crate) fn fast_while_it_drains() {
     });
     // What came before the first report of the cluster is lost, and the last report has yet to come.
     assert!(counted > Some(0_u64), "{metrics}");
+}
+
+/// gRPC clients count per locality. With one short call at a time there is none at most moments, and
+/// two such moments in a row are a proof; `drain.atMost` is far away.
+pub(crate) fn by_locality(library: Library) {
+    let mut world = World::with(&Documents {
+        listeners: 0,
+        grpc: true,
+        ..Documents::default()
+    });
+    world.start_grpc_apps("v1", 0..3);
+    world.until_serving("v1", 3);
+    let client = GrpcClient::start(library, "grpc-a", &["fast"], &world);
+    client.until_more(20);
+    world.control.cli_ok(&["drain", "v1-0"]);
+    world.control.until_stage("v1-0", "released");
+    let drain = world.control.instance("v1-0").unwrap().drain.unwrap();
+    assert!(drain.proven && drain.witnesses == 1, "{drain:?}");
+    client.stop_without_loss();
 }
 
 fn until_asked(envoy: &Envoy, times: u64) {
