@@ -14,6 +14,7 @@ mod proxy;
 mod quantity;
 mod rollout;
 mod service;
+mod serving;
 mod time;
 
 pub use documents::{Documents, Kind};
@@ -31,4 +32,5 @@ pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{
     Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo, VersionLabel,
 };
+pub use serving::{Lifetimes, Limits, TlsFiles};
 pub use time::{BadSpan, Span, Time};
