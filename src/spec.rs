@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Knows no Envoy type (overlays are checked by a function that the caller gives), no clock, no
-//! socket; of files only [`read_directory`].
+//! socket; of files only [`read_directory`]. A server's own file is read the same way, by
+//! [`load_server`].
 
 mod context;
 mod decode;
@@ -21,6 +22,7 @@ mod gateway;
 mod problem;
 mod rollout;
 mod schema;
+mod server;
 mod service;
 mod set;
 mod source;
@@ -34,6 +36,7 @@ use crate::domain::{OverlayFault, OverlayPart};
 pub use problem::{Problem, Refusal, Warning};
 pub use rollout::rollout_document;
 pub use schema::json_schema;
+pub use server::{Server, load_server};
 pub use set::{Entry, Loaded, load, split};
 pub use source::{Source, read_directory};
 

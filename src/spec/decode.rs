@@ -251,7 +251,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'de> {
 fn unknown_field(key: &Key, fields: &[&'static str], sink: &Sink) {
     // `fields` has some that are known only to be told unsupported, so it is not listed.
     let hint = did_you_mean(&key.name, fields.iter().copied())
-        .unwrap_or_else(|| "`tidegate schema` prints what may stand here".to_owned());
+        .unwrap_or_else(|| sink.reference().to_owned());
     sink.hinted(key.place, format!("unknown field `{}`", key.name), hint);
 }
 

@@ -185,14 +185,27 @@ const REPORT_COLUMNS: usize = 100;
 #[derive(Debug)]
 pub(super) struct Sink {
     file: String,
+    /// Where it is written what the file may have in it.
+    reference: &'static str,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Warning>>,
 }
 
 impl Sink {
+    /// Of a file with documents.
     pub(super) fn new(file: &str) -> Self {
+        Self::with_reference(file, "`tidegate schema` prints what may stand here")
+    }
+
+    /// Of a server's own file.
+    pub(super) fn of_server(file: &str) -> Self {
+        Self::with_reference(file, "docs/server.md lists every setting")
+    }
+
+    fn with_reference(file: &str, reference: &'static str) -> Self {
         Self {
             file: file.to_owned(),
+            reference,
             problems: RefCell::default(),
             warnings: RefCell::default(),
         }
@@ -200,6 +213,10 @@ impl Sink {
 
     pub(super) fn file(&self) -> &str {
         &self.file
+    }
+
+    pub(super) const fn reference(&self) -> &'static str {
+        self.reference
     }
 
     pub(super) fn problem(&self, place: Place, message: impl Into<String>) {

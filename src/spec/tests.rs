@@ -2,6 +2,7 @@
 
 mod accepted;
 mod refused;
+mod server;
 
 use super::*;
 use crate::domain::{Help, Step};

@@ -79,6 +79,27 @@ impl TryFrom<String> for Quantile {
     }
 }
 
+/// A size with its unit, in bytes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SizeWord(pub(super) usize);
+
+impl TryFrom<String> for SizeWord {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("B", 0)];
+        let parsed = units.iter().find_map(|(unit, bits)| {
+            let digits = text.trim().strip_suffix(unit)?.trim_end();
+            let count: usize = digits.parse().ok()?;
+            count.checked_mul(1 << bits)
+        });
+        parsed
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a size; write it like `64KiB` or `32MiB`"))
+    }
+}
+
 /// Types that stand for texts in the schema alone.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
@@ -116,6 +137,8 @@ texts! {
     RatioText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?x$" };
     /// See [`crate::domain::Share`].
     ShareText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%$" };
+    /// See [`SizeWord`].
+    SizeText = { "type": "string", "pattern": "^[0-9]+ ?([KMG]i)?B$" };
     /// See [`crate::domain::Span`].
     SpanText = { "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h) ?)+$" };
     /// A version; a bare number is taken as it is written.
