@@ -14,7 +14,6 @@ mod leases;
 mod probe;
 mod sources;
 mod verdict;
-mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +32,6 @@ use crate::process::Tasks;
 use crate::process::clock;
 
 pub use leases::{LEASES_MAX, LeaseError, TTL_MAX, TTL_MIN};
-pub use watch::DirectoryWatch;
 
 use probe::Probes;
 use sources::{FileSource, Sources};

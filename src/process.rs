@@ -1,7 +1,11 @@
-//! The process that everything runs in: its clock and its supervised tasks. Knows nothing of what
-//! they are used for.
+//! The process that everything runs in: its clock, its supervised tasks, and the directories that it
+//! watches. Knows nothing of what they are used for.
 
 pub mod clock;
+mod swarm;
 mod tasks;
+mod watch;
 
+pub use swarm::Swarm;
 pub use tasks::Tasks;
+pub use watch::DirectoryWatch;

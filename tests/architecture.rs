@@ -20,7 +20,7 @@ const LINES_MAX: usize = 450;
 const LONGER: [(&str, &str); 0] = [];
 
 /// Modules that decide and do nothing else. `gates` is not there yet.
-const PURE: [&str; 5] = ["domain", "engine", "gates", "protocol", "snapshot"];
+const PURE: [&str; 6] = ["domain", "engine", "gates", "peer", "protocol", "snapshot"];
 
 /// What would make them impure: a clock, chance, sockets, files, the environment, logging, waiting.
 const IMPURE: [&str; 20] = [
@@ -47,15 +47,17 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Crates that bring a foreign world with them, and the modules that may know it.
-const WORLDS: [(&str, &[&str]); 8] = [
+const WORLDS: [(&str, &[&str]); 10] = [
     ("axum::", &["api", "cli", "demo"]),
     ("clap::", &["cli", "demo", "observe"]),
     ("envoy_types::", &["snapshot", "xds"]),
-    ("notify::", &["discovery"]),
+    ("notify::", &["process"]),
     ("opentelemetry_proto::", &["telemetry"]),
     ("prometheus_client::", &["api", "cli", "observe"]),
     ("redb::", &["store"]),
+    ("rustls::", &["serving"]),
     ("schemars::", &["spec"]),
+    ("x509_parser::", &["peer"]),
 ];
 
 /// Who may know whom, by module.

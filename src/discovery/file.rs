@@ -18,8 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::domain::{Instance, InstanceId, Locality, Rps, Service, VersionName};
-
-use super::watch::DirectoryWatch;
+use crate::process::DirectoryWatch;
 
 /// Longest file in bytes.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;

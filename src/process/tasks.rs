@@ -143,7 +143,7 @@ fn lock(running: &Mutex<BTreeMap<u64, Running>>) -> MutexGuard<'_, BTreeMap<u64,
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::{Applied, ControlError, DocumentView, DocumentsView};
 use super::mailbox::Request;
-use crate::discovery::{DirectoryWatch, Discovery};
+use crate::discovery::Discovery;
 use crate::domain::{Documents, Kind};
 use crate::engine::{Actor, Event, State, plan};
+use crate::process::DirectoryWatch;
 use crate::snapshot::{CompileError, check_overlay, compile};
 use crate::spec::{self, Loaded, Refusal, Source};
 use crate::store::ENTRY_BYTES_MAX;
