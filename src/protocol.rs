@@ -29,4 +29,4 @@ mod tests;
 
 pub use channel::{Held, HeldState, Refusal};
 pub use message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
-pub use stream::{ACK_TIMEOUT, GATE_TIMEOUT, Stream};
+pub use stream::{GATE_TIMEOUT, Stream};

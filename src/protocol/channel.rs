@@ -246,6 +246,11 @@ impl Channel {
         })
     }
 
+    /// How many names the client has asked for.
+    pub(super) fn names_asked_for(&self) -> usize {
+        self.subscription.names().len()
+    }
+
     /// Takes what a request asks for; its news are to be taken by [`Channel::take`].
     pub(super) fn on_ask(
         &mut self,
@@ -264,7 +269,7 @@ impl Channel {
             ) => {
                 let change = self
                     .subscription
-                    .change(subscribe, unsubscribe, has_wildcard)?;
+                    .change(subscribe, unsubscribe, has_wildcard);
                 let news = self.news(&change);
                 self.forget_uncovered(&change);
                 if change.first {
@@ -284,7 +289,7 @@ impl Channel {
                 Ok(Asked { resumes, news })
             }
             (Ask::Sotw { names, version }, Variant::Sotw) => {
-                let change = self.subscription.replace(names, has_wildcard)?;
+                let change = self.subscription.replace(names, has_wildcard);
                 self.forget_uncovered(&change);
                 let resumes = change.first && !version.is_empty();
                 if resumes && self.subscription.is_pure_wildcard() {

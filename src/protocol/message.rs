@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::subscription::NAMES_MAX;
 use crate::domain::{Generation, Nack};
 use crate::snapshot::{Resource, ResourceKind};
 
@@ -116,11 +115,13 @@ pub enum Notice {
 pub enum Refused {
     /// More names of one type than a stream may have.
     #[error(
-        "a stream may subscribe to at most {NAMES_MAX} names of one type, this request makes it {names}; ask for `*` or use several streams"
+        "a stream may subscribe to at most {max} names of one type (`limits.namesPerType`), this request makes it {names}; ask for `*` or use several streams"
     )]
     TooManyNames {
         /// So many.
         names: usize,
+        /// So many may be.
+        max: usize,
     },
     /// A request of the other variant.
     #[error("a request of one protocol variant came on a stream of the other")]

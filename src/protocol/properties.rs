@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::message::{Ask, Notice, Request, Response, TypeUrl, Variant};
 use super::{Stream, tests::resource};
-use crate::domain::{Generation, Span, Time};
+use crate::domain::{Generation, Limits, Span, Time};
 use crate::snapshot::{ResourceKind, ResourceSet};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -56,7 +56,7 @@ impl Client {
     fn new(variant: Variant) -> Self {
         let mut client = Self {
             variant,
-            stream: Stream::new(variant),
+            stream: Stream::new(variant, &Limits::default()),
             now: Time::UNIX_EPOCH,
             is_back: false,
             generation: 0,
@@ -73,7 +73,7 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        self.stream = Stream::new(self.variant);
+        self.stream = Stream::new(self.variant, &Limits::default());
         self.unanswered = Default::default();
         self.in_force = None;
         if self.generation > 0 {

@@ -11,15 +11,12 @@ use super::channel::{Built, Channel, Held, Progress, is_nonce_of};
 use super::message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
 use super::nack;
 use super::order::{ORDER, Op, Step, Wait};
-use crate::domain::{Generation, Nack, Span, Time};
+use crate::domain::{Generation, Limits, Nack, Span, Time};
 use crate::snapshot::{ResourceKind, ResourceSet};
 
 /// A response that was not answered for this long no longer holds up other types. Envoy withholds
 /// the ACK of a cluster for 15 s when its endpoints do not come.
 pub const GATE_TIMEOUT: Span = Span::secs(15);
-
-/// A client that has not answered for this long is stuck; its stream is to be cut.
-pub const ACK_TIMEOUT: Span = Span::secs(60);
 
 /// A client that comes back with state, or begins by asking for nothing, asks for all its types
 /// within this time. Until it has, what it holds of the others is unknown: nothing is removed and
@@ -55,12 +52,17 @@ pub struct Stream {
     in_force: Option<Generation>,
     /// The client came back, or has asked for nothing yet; by then it has asked for all it wants.
     settled_at: Option<Time>,
+    names_max: usize,
+    /// A client that has not answered for this long is stuck.
+    ack_time: Span,
 }
 
 impl Stream {
     /// A stream that has just been opened.
-    pub fn new(variant: Variant) -> Self {
+    pub fn new(variant: Variant, limits: &Limits) -> Self {
         Self {
+            names_max: limits.names_per_type,
+            ack_time: limits.ack_time,
             variant,
             target: None,
             channels: ResourceKind::ALL.map(|kind| Channel::new(kind, variant)),
@@ -91,6 +93,10 @@ impl Stream {
         let answer = nonce.and_then(|nonce| channel.on_answer(nonce, error, now));
         let is_repeat_of = nonce.filter(|_| answer.is_none() && request.error.is_none());
         let asked = channel.on_ask(&request.ask, is_repeat_of)?;
+        let (names, max) = (channel.names_asked_for(), self.names_max);
+        if names > max {
+            return Err(Refused::TooManyNames { names, max });
+        }
         let is_only_a_beginning = asked.resumes || !channel.wants_anything();
         if is_only_a_beginning && self.settled_at.is_none() {
             self.settled_at = Some(RESUME_SETTLE.after(now));
@@ -175,17 +181,17 @@ impl Stream {
     /// When to poll again though nothing has happened; always after `now`.
     pub fn next_deadline(&self, now: Time) -> Option<Time> {
         let sent = self.channels.iter().filter_map(Channel::waiting_since);
-        sent.flat_map(|at| [GATE_TIMEOUT.after(at), ACK_TIMEOUT.after(at)])
+        sent.flat_map(|at| [GATE_TIMEOUT.after(at), self.ack_time.after(at)])
             .chain(self.settled_at)
             .filter(|deadline| *deadline > now)
             .min()
     }
 
-    /// The type whose last response has not been answered within [`ACK_TIMEOUT`].
+    /// The type whose last response has not been answered within the time that is given to it.
     pub fn overdue(&self, now: Time) -> Option<ResourceKind> {
         let is_overdue = |c: &&Channel| {
             c.waiting_since()
-                .is_some_and(|at| ACK_TIMEOUT.after(at) <= now)
+                .is_some_and(|at| self.ack_time.after(at) <= now)
         };
         self.channels.iter().find(is_overdue).map(Channel::kind)
     }

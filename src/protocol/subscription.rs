@@ -11,11 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::message::Refused;
 use crate::snapshot::{ByName, Resource};
-
-/// Most names of one type on one stream.
-pub(super) const NAMES_MAX: usize = 50_000;
 
 const WILDCARD: &str = "*";
 
@@ -100,16 +96,11 @@ impl Subscription {
     }
 
     /// Takes the full list of a SotW request. `has_wildcard`: may an empty list mean everything?
-    pub(super) fn replace(
-        &mut self,
-        list: &[String],
-        has_wildcard: bool,
-    ) -> Result<Change, Refused> {
+    pub(super) fn replace(&mut self, list: &[String], has_wildcard: bool) -> Change {
         let first = !std::mem::replace(&mut self.asked, true);
         self.explicit |= !list.is_empty();
         let wildcard = list.iter().any(|name| name == WILDCARD) || (!self.explicit && has_wildcard);
         let names = named(list);
-        check(names.len())?;
         let change = Change {
             first,
             wildcard_added: wildcard && !self.wildcard,
@@ -118,7 +109,7 @@ impl Subscription {
         };
         self.wildcard = wildcard;
         self.names = names;
-        Ok(change)
+        change
     }
 
     /// Takes the increments of a delta request.
@@ -127,7 +118,7 @@ impl Subscription {
         subscribe: &[String],
         unsubscribe: &[String],
         has_wildcard: bool,
-    ) -> Result<Change, Refused> {
+    ) -> Change {
         let first = !std::mem::replace(&mut self.asked, true);
         let was_wildcard = self.wildcard;
         self.wildcard |= subscribe.iter().any(|name| name == WILDCARD)
@@ -135,7 +126,6 @@ impl Subscription {
         let mut asked_for = named(subscribe);
         self.collects |= asked_for.iter().any(|name| is_collection(name));
         self.names.extend(asked_for.iter().cloned());
-        check(self.names.len())?;
 
         let mut narrowed = false;
         for name in unsubscribe {
@@ -153,12 +143,12 @@ impl Subscription {
             }
         }
         let wildcard_added = self.wildcard && !was_wildcard;
-        Ok(Change {
+        Change {
             first,
             wildcard_added,
             asked_for,
             narrowed,
-        })
+        }
     }
 }
 
@@ -189,14 +179,6 @@ fn named(list: &[String]) -> BTreeSet<Arc<str>> {
         .filter(|name| !name.is_empty() && *name != WILDCARD)
         .map(Arc::from)
         .collect()
-}
-
-fn check(names: usize) -> Result<(), Refused> {
-    if names > NAMES_MAX {
-        Err(Refused::TooManyNames { names })
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -232,12 +214,12 @@ mod tests {
         ] {
             let mut subscription = Subscription::default();
             for list in &lists {
-                subscription.replace(&strings(list), true).unwrap();
+                subscription.replace(&strings(list), true);
             }
             assert_eq!(shown(&subscription), wanted, "{lists:?}");
         }
         let mut endpoints = Subscription::default();
-        endpoints.replace(&[], false).unwrap();
+        endpoints.replace(&[], false);
         assert_eq!(shown(&endpoints), "");
     }
 
@@ -256,9 +238,7 @@ mod tests {
             let mut subscription = Subscription::default();
             let mut last = Change::default();
             for (add, remove) in &steps {
-                last = subscription
-                    .change(&strings(add), &strings(remove), true)
-                    .unwrap();
+                last = subscription.change(&strings(add), &strings(remove), true);
             }
             assert_eq!(shown(&subscription), wanted, "{steps:?}");
             let asked: Vec<&str> = last.asked_for.iter().map(|n| &**n).collect();
@@ -271,9 +251,9 @@ mod tests {
         let collection = "xdstp://tidegate/t/cart/v1/*".to_owned();
         let mut delta = Subscription::default();
         let one = std::slice::from_ref(&collection);
-        delta.change(one, &[], false).unwrap();
+        delta.change(one, &[], false);
         let mut sotw = Subscription::default();
-        sotw.replace(one, false).unwrap();
+        sotw.replace(one, false);
         for (name, is_covered) in [
             ("xdstp://tidegate/t/cart/v1/a", true),
             ("xdstp://tidegate/t/cart/v1/a/b", false),
@@ -284,17 +264,7 @@ mod tests {
             assert!(!sotw.covers(name), "{name}");
         }
         assert!(delta.is_collection(&collection) && !sotw.is_collection(&collection));
-        delta.change(&[], one, false).unwrap();
+        delta.change(&[], one, false);
         assert!(!delta.covers("xdstp://tidegate/t/cart/v1/a"));
-    }
-
-    #[test]
-    fn names_are_limited() {
-        let many: Vec<String> = (0..=NAMES_MAX).map(|n| n.to_string()).collect();
-        let refused = Err(Refused::TooManyNames {
-            names: NAMES_MAX + 1,
-        });
-        assert_eq!(Subscription::default().replace(&many, true), refused);
-        assert_eq!(Subscription::default().change(&many, &[], true), refused);
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{Ask, Notice, Request, Response, TypeUrl, Variant};
-use super::{ACK_TIMEOUT, GATE_TIMEOUT, HeldState, Stream};
-use crate::domain::{Generation, Span, Time};
+use super::{GATE_TIMEOUT, HeldState, Stream};
+use crate::domain::{Generation, Limits, Span, Time};
 use crate::snapshot::{Resource, ResourceKind, ResourceSet};
 
 pub(super) fn resource(name: &str, version: &str) -> Arc<Resource> {
@@ -68,7 +68,7 @@ struct Story {
 impl Story {
     fn new(variant: Variant) -> Self {
         Self {
-            stream: Stream::new(variant),
+            stream: Stream::new(variant, &Limits::default()),
             variant,
             now: Time::UNIX_EPOCH,
             names: BTreeMap::new(),

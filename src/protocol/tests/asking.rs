@@ -253,3 +253,41 @@ fn what_was_told_can_be_looked_at() {
         ]
     );
 }
+
+#[test]
+fn names_are_limited() {
+    for variant in [Variant::Sotw, Variant::Delta] {
+        let limits = Limits {
+            names_per_type: 2,
+            ..Limits::default()
+        };
+        let mut stream = Stream::new(variant, &limits);
+        let mut ask = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            let ask = match variant {
+                Variant::Sotw => Ask::Sotw {
+                    names,
+                    version: String::new(),
+                },
+                Variant::Delta => Ask::Delta {
+                    subscribe: names,
+                    unsubscribe: Vec::new(),
+                    initial_versions: BTreeMap::new(),
+                },
+            };
+            let request = Request {
+                type_url: TypeUrl::Served(ResourceKind::Endpoint),
+                nonce: String::new(),
+                error: None,
+                ask,
+            };
+            stream.on_request(request, Time::UNIX_EPOCH)
+        };
+        ask(2).unwrap();
+        let refused = ask(3).unwrap_err().to_string();
+        assert!(
+            refused.contains("at most 2 names of one type (`limits.namesPerType`)"),
+            "{refused}"
+        );
+    }
+}

@@ -57,7 +57,7 @@ fn a_refused_route_holds_removals_until_it_is_replaced() {
         story.snapshot(2, "c:b@1 e:b@1 l:in@1 r:main@2");
         assert_eq!(story.ack('c'), "r main@2");
         assert_eq!(story.nack('r'), "");
-        assert_eq!(story.wait(ACK_TIMEOUT), "");
+        assert_eq!(story.wait(Limits::default().ack_time), "");
         assert_eq!(story.notices(), ["nacked route 2 main: no good"]);
         assert_eq!(story.snapshot(3, "c:b@1 e:b@1 l:in@1 r:main@3"), "r main@3");
         assert!(story.ack('r').starts_with('c'));
