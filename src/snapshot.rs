@@ -27,7 +27,9 @@ mod samples;
 mod set;
 
 pub use audience::{Audience, Snapshot};
-pub use bootstrap::{BootstrapOptions, Report, Shape, Variant, bootstrap, grpc_bootstrap};
+pub use bootstrap::{
+    BootstrapOptions, Report, Secret, Shape, Variant, bootstrap, grpc_bootstrap, secret_file,
+};
 pub use compile::{CompileError, Compiler, compile};
 pub use encode::labelled;
 pub use lint::LintError;

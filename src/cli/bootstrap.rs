@@ -3,7 +3,9 @@
 use super::Context;
 use super::failure::Failure;
 use crate::domain::Span;
-use crate::snapshot::{BootstrapOptions, Report, Shape, Variant, bootstrap, grpc_bootstrap};
+use crate::snapshot::{
+    BootstrapOptions, Report, Secret, Shape, Variant, bootstrap, grpc_bootstrap, secret_file,
+};
 
 /// Print the bootstrap of an Envoy, or of a gRPC client, that a gateway selects
 #[derive(Debug, clap::Args)]
@@ -40,8 +42,23 @@ pub(super) struct Bootstrap {
     #[arg(long, default_value = "otlp", value_name = "HOW")]
     report: How,
     /// For a gRPC client without a proxy, that calls `xds:///SERVICE`
-    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report"])]
+    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report", "tls"])]
     grpc: bool,
+    /// Connect with TLS, with the certificates in this directory: `tls.crt`, `tls.key` and `ca.crt`
+    #[arg(long, value_name = "DIR")]
+    tls: Option<String>,
+    /// With `--tls`: print the file that names one of its secrets, to be put beside it in that directory
+    #[arg(long, requires = "tls", value_enum, value_name = "SECRET")]
+    secret: Option<SecretName>,
+}
+
+/// The secrets of a proxy with TLS; each has a file of its own.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SecretName {
+    /// The CA of the control plane's certificate, for `ca.yaml`
+    Ca,
+    /// The proxy's own certificate, for `certificate.yaml`
+    Certificate,
 }
 
 /// The two ways to report.
@@ -53,13 +70,27 @@ enum How {
 
 /// Shown below its `--help`.
 const EXAMPLE: &str = "\
-Example:
+Examples:
   tidegate bootstrap --node-cluster web --node-id web-1 > envoy.yaml && envoy -c envoy.yaml
   tidegate bootstrap --node-cluster web --node-id api-1 --grpc > grpc.json
-  GRPC_XDS_BOOTSTRAP=grpc.json python client.py";
+  GRPC_XDS_BOOTSTRAP=grpc.json python client.py
+
+  With TLS, from a directory with tls.crt, tls.key and ca.crt:
+  options='--node-cluster web --node-id web-1 --xds tidegate.internal:18000 --tls /etc/tidegate/tls'
+  tidegate bootstrap $options > envoy.yaml
+  tidegate bootstrap $options --secret certificate > /etc/tidegate/tls/certificate.yaml
+  tidegate bootstrap $options --secret ca > /etc/tidegate/tls/ca.yaml";
 
 impl Bootstrap {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        if let (Some(directory), Some(secret)) = (&self.tls, self.secret) {
+            let secret = match secret {
+                SecretName::Ca => Secret::Ca,
+                SecretName::Certificate => Secret::Certificate,
+            };
+            let yaml = secret_file(directory, secret);
+            return context.output.show(&yaml, Clone::clone);
+        }
         let options = BootstrapOptions {
             node_id: self.node_id,
             node_cluster: self.node_cluster,
@@ -82,6 +113,7 @@ impl Bootstrap {
                 How::Otlp => Report::Otlp,
                 How::Lrs => Report::Lrs,
             },
+            tls: self.tls,
         };
         let text = if self.grpc {
             grpc_bootstrap(&options)

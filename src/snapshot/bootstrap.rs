@@ -6,12 +6,14 @@
 
 mod grpc;
 mod report;
+mod tls;
 
 use std::fmt::Write;
 
 use crate::domain::{REPORT_BY_LRS, REPORT_METADATA, Span};
 
 pub use grpc::grpc_bootstrap;
+pub use tls::{Secret, secret_file};
 
 /// What differs from proxy to proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct BootstrapOptions {
     pub shape: Shape,
     /// How it reports.
     pub report: Report,
+    /// The directory of its certificates, if it connects with TLS.
+    pub tls: Option<String>,
 }
 
 /// The variants of xDS. Delta is the better one: it sends only what has changed.
@@ -82,6 +86,7 @@ impl BootstrapOptions {
             flush_interval: FLUSH_INTERVAL,
             shape: Shape::default(),
             report: Report::default(),
+            tls: None,
         }
     }
 }
@@ -131,6 +136,9 @@ fn header(options: &BootstrapOptions) -> String {
     if options.flush_interval != default.flush_interval {
         let milliseconds = options.flush_interval.duration().as_millis();
         flags.push(("flush-interval", format!("{milliseconds}ms")));
+    }
+    if let Some(directory) = &options.tls {
+        flags.push(("tls", directory.clone()));
     }
     let mut command = "tidegate bootstrap".to_owned();
     for (flag, value) in flags {
@@ -253,8 +261,9 @@ static_resources:{listeners}
               - endpoint:
                   address:
                     socket_address: {{ address: {}, port_value: {port} }}
-",
-        quoted(host)
+{}",
+        quoted(host),
+        tls::transport_socket(options),
     )
 }
 

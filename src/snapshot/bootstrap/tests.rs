@@ -14,7 +14,16 @@ fn the_files_are_what_is_printed() {
         report: Report::Lrs,
         ..BootstrapOptions::new("lrs-1", "web")
     };
+    let mtls = BootstrapOptions {
+        tls: Some(TLS.to_owned()),
+        ..BootstrapOptions::new("mtls-1", "web")
+    };
     for (options, file, text) in [
+        (
+            mtls,
+            "mtls.yaml",
+            include_str!("../../../envoy-configs/mtls.yaml"),
+        ),
         (
             sidecar(),
             "sidecar.yaml",
@@ -32,6 +41,31 @@ fn the_files_are_what_is_printed() {
         ),
     ] {
         let printed = bootstrap(&options);
+        assert!(
+            printed == text,
+            "envoy-configs/{file} should be:\n{printed}"
+        );
+    }
+}
+
+/// Where the certificates of the example are.
+const TLS: &str = "/etc/tidegate/tls";
+
+#[test]
+fn the_files_of_secrets_are_what_is_printed() {
+    for (secret, file, text) in [
+        (
+            Secret::Certificate,
+            "mtls/certificate.yaml",
+            include_str!("../../../envoy-configs/mtls/certificate.yaml"),
+        ),
+        (
+            Secret::Ca,
+            "mtls/ca.yaml",
+            include_str!("../../../envoy-configs/mtls/ca.yaml"),
+        ),
+    ] {
+        let printed = secret_file(TLS, secret);
         assert!(
             printed == text,
             "envoy-configs/{file} should be:\n{printed}"
@@ -71,6 +105,7 @@ fn every_option_is_in_the_text() {
         admin_address: ("127.0.0.2".into(), 9902),
         flush_interval: Span::millis(1250),
         shape: Shape::OwnListeners,
+        tls: Some("/run/tls/".into()),
         variant: Variant::Sotw,
         ..BootstrapOptions::new("edge \"1\": a", "edge")
     };
@@ -86,9 +121,13 @@ fn every_option_is_in_the_text() {
         "api_type: GRPC\n",
         "metric_name: cluster.endpoint.rq_active\n",
         "route_config_name: cart",
+        r#"sni: "tidegate.internal""#,
+        r#"{ san_type: DNS, matcher: { exact: "tidegate.internal" } }"#,
+        r#"path: "/run/tls/certificate.yaml""#,
+        r#"path: "/run/tls/ca.yaml""#,
         r#"--node-id "edge \"1\": a" --node-cluster edge "#,
         "--region eu --zone eu-1 --xds tidegate.internal:18500 --admin 127.0.0.2:9902 \
-         --flush-interval 1250ms --sotw --own-listeners",
+         --flush-interval 1250ms --tls /run/tls/ --sotw --own-listeners",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
