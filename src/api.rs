@@ -47,6 +47,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{delete, get, post, put};
+use tokio_util::sync::CancellationToken;
 
 use crate::observe::Metrics;
 use crate::runtime::Control;
@@ -61,10 +62,15 @@ struct Shared {
     control: Arc<dyn Control>,
     metrics: Arc<Metrics>,
     clients: Clients,
+    draining: CancellationToken,
 }
 
-/// All paths, for a server to serve.
-pub fn router(control: Arc<dyn Control>, metrics: Arc<Metrics>) -> Router {
+/// All paths, for a server to serve. Once `draining` is cancelled it is not ready any more.
+pub fn router(
+    control: Arc<dyn Control>,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+) -> Router {
     let v1 = Router::new()
         .route("/state", get(state::all))
         .route("/services", get(state::services))
@@ -99,5 +105,6 @@ pub fn router(control: Arc<dyn Control>, metrics: Arc<Metrics>) -> Router {
             control,
             metrics,
             clients: Clients::default(),
+            draining,
         })
 }

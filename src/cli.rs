@@ -34,9 +34,11 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 
 use crate::demo::{AppOptions, KeeperOptions};
 use crate::observe::{LogFormat, init_logs};
+use crate::spec::Refusal;
 use client::Client;
 use failure::Failure;
 use output::{Format, Output};
@@ -158,6 +160,26 @@ impl Context {
             format!("{}@{host}", self.global.user)
         });
         Ok(Client::new(&self.global.server, &actor)?)
+    }
+
+    /// Shows everything that is wrong with what was read, and gives the failure that sums it up.
+    fn refused(&self, refusal: &Refusal) -> Failure {
+        let output = &self.output;
+        if output.is_json() {
+            let said = json!({ "valid": false, "problems": refusal.problems });
+            if let Err(failure) = output.show(&said, |_| String::new()) {
+                return failure;
+            }
+        } else {
+            output.note(refusal.report(output.look().colour).trim_end_matches('\n'));
+        }
+        Failure::News {
+            what: match refusal.problems.len() {
+                1 => "1 problem found".to_owned(),
+                count => format!("{count} problems found"),
+            },
+            hint: String::new(),
+        }
     }
 }
 

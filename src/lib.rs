@@ -10,9 +10,11 @@ pub mod engine;
 #[cfg(feature = "harness-adapter")]
 pub mod harness;
 pub mod observe;
+pub mod peer;
 pub mod process;
 pub mod protocol;
 pub mod runtime;
+pub mod serving;
 pub mod snapshot;
 pub mod spec;
 pub mod store;

@@ -13,6 +13,7 @@
 //!   itself alone, and when its connection goes everything goes with it.
 //! - `registry`: the streams of each proxy, as one proxy to the engine.
 //! - `inspector`: what each proxy was told, for people who ask.
+//! - `watchdog`: cuts streams whose peer reads nothing.
 //! - `observer`: hooks for metrics.
 
 mod discovery;
@@ -23,6 +24,7 @@ mod observer;
 mod registry;
 mod server;
 mod stream;
+mod watchdog;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ pub use identity::{check_same_node, identify_encoded};
 pub use inspector::{Inspector, ProxyState, StreamState};
 pub use observer::{NoObserver, Observer};
 pub use server::{Snapshots, XdsServer};
+pub use watchdog::Watchdog;
 
 /// Where streams read the time; the runtime owns the real one.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

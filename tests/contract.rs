@@ -26,5 +26,7 @@ mod rollouts;
 mod server;
 #[path = "contract/serving.rs"]
 mod serving;
+#[path = "contract/settings.rs"]
+mod settings;
 #[path = "contract/tidegate.rs"]
 mod tidegate;

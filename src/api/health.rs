@@ -15,8 +15,15 @@ pub(super) async fn lives() -> &'static str {
     "ok\n"
 }
 
-/// Proxies are answered.
+/// Proxies are answered, and no other replica would serve them longer.
 pub(super) async fn ready(State(shared): State<Shared>) -> Result<&'static str, ApiError> {
+    if shared.draining.is_cancelled() {
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this server drains before it stops".to_owned(),
+            "proxies go to another replica, or come back when it has started again",
+        ));
+    }
     let view = shared.view();
     if view.ready {
         return Ok("ok\n");

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::fake::FakeControl;
@@ -28,7 +29,7 @@ impl Api {
         let control = Arc::new(FakeControl::new(sample::view()));
         let metrics = Arc::new(Metrics::new(Registry::default()));
         Self {
-            router: super::router(Arc::clone(&control) as _, metrics),
+            router: super::router(Arc::clone(&control) as _, metrics, CancellationToken::new()),
             control,
         }
     }

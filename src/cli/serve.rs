@@ -6,8 +6,9 @@
 //! CLI, CI ──▶ REST ┘                       └─▶ view, entries ──▶ REST, metrics
 //! ```
 
+mod settings;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,56 +16,33 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 
 use super::Context;
 use super::failure::Failure;
 use super::signal::stopped;
+use crate::domain::Limits;
 use crate::engine::Event;
 use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
 use crate::runtime::{Control, Plane, PlaneOptions};
+use crate::serving::{self, Certificates, Port, PortOptions, TlsOptions};
+use crate::spec::Server;
 use crate::store::EmbeddedStore;
 use crate::telemetry::{LoadReports, MetricsReceiver, TelemetryCounters};
 use crate::xds::{Snapshots, XdsServer};
 use crate::{api, demo};
 
+pub(super) use settings::read as read_server_file;
+
 /// Run the control plane
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Serve {
-    /// Where proxies connect: aggregated discovery and their metrics
-    #[arg(
-        long,
-        env = "TIDEGATE_LISTEN_XDS",
-        default_value = "127.0.0.1:18000",
-        value_name = "IP:PORT"
-    )]
-    listen_xds: SocketAddr,
-    /// Where the REST API, health and metrics are served
-    #[arg(
-        long,
-        env = "TIDEGATE_LISTEN_API",
-        default_value = "127.0.0.1:18080",
-        value_name = "IP:PORT"
-    )]
-    listen_api: SocketAddr,
-    /// Where the journal is kept
-    #[arg(
-        long,
-        env = "TIDEGATE_DATA",
-        default_value = "tidegate-data",
-        value_name = "DIR"
-    )]
-    data: PathBuf,
-    /// A directory of documents, watched
-    #[arg(long, env = "TIDEGATE_DOCUMENTS", value_name = "DIR")]
-    documents: Option<PathBuf>,
-    /// Listen without encryption and without asking who it is, also where others can connect
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    options: settings::Options,
     /// Serve what the public xDS test harness sets here, and nothing else; see docs/harness.md
     #[cfg(feature = "harness-adapter")]
     #[arg(long, hide = true, value_name = "IP:PORT")]
@@ -76,31 +54,35 @@ pub(super) struct Serve {
 
 /// Shown below its `--help`.
 const EXAMPLE: &str = "\
-Example:
-  tidegate serve --documents /etc/tidegate/documents --data /var/lib/tidegate";
+Examples:
+  tidegate serve --documents /etc/tidegate/documents --data /var/lib/tidegate
+  tidegate serve -c /etc/tidegate/tidegate.yaml";
 
 /// How long tasks may take to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
-/// A proxy that does not answer a ping for this long is gone.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl Serve {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        self.check_addresses()?;
+        let settings = self.options.resolve(context)?;
+        #[cfg(feature = "harness-adapter")]
+        let others = self.harness_adapter.map(|at| (at, super::harness::FLAG));
+        #[cfg(not(feature = "harness-adapter"))]
+        let others = None;
+        settings.check_addresses(others.as_slice())?;
         let tasks = Tasks::new();
-        let store = EmbeddedStore::open(&self.data).map_err(|error| Failure::News {
+        let metrics = Arc::new(Metrics::new(Registry::default()));
+        let tls = certificates(&tasks, &settings.file, &metrics)?;
+        let store = EmbeddedStore::open(&settings.data).map_err(|error| Failure::News {
             what: error.to_string(),
             hint: error.hint().unwrap_or_default().to_owned(),
         })?;
-        let xds = bind(self.listen_xds, "--listen-xds").await?;
-        let api = bind(self.listen_api, "--listen-api").await?;
-        let metrics = Arc::new(Metrics::new(Registry::default()));
+        let xds = serving::listen(settings.listen_xds);
+        let xds = xds.map_err(|e| cannot_listen(settings.listen_xds, "--listen-xds", &e))?;
+        let api = bind(settings.listen_api, "--listen-api").await?;
         let options = PlaneOptions {
             store: Arc::new(store),
-            documents: self.documents,
-            kept_documents: Some(self.data.join("documents")),
+            documents: settings.documents,
+            kept_documents: Some(settings.data.join("documents")),
             on_append: {
                 let metrics = Arc::clone(&metrics);
                 Arc::new(move |took| metrics.journal_appended(took.as_secs_f64()))
@@ -108,7 +90,7 @@ impl Serve {
         };
         let plane = Plane::start(&tasks, options).map_err(|error| Failure::News {
             what: chain(&error),
-            hint: format!("the journal is in {}", self.data.display()),
+            hint: format!("the journal is in {}", settings.data.display()),
         })?;
 
         let (xds_at, api_at) = (local(&xds), local(&api));
@@ -120,19 +102,44 @@ impl Serve {
             Some(address) => super::harness::serve(&tasks, address).await?,
             None => source,
         };
-        let load = load_reports(&tasks, &plane, &metrics, &reports);
-        let proxies = serve_proxies(&tasks, source, &metrics, (reports, load), xds);
-        tasks.spawn_essential("xds", proxies);
-        tasks.spawn_essential("api", serve_api(&tasks, &plane, &metrics, api));
+        let load = load_reports(&plane, &metrics, &reports, &settings.file.limits);
+        let draining = CancellationToken::new();
+        let routes = services(
+            &tasks,
+            source,
+            &metrics,
+            (reports, load),
+            &settings.file.limits,
+        );
+        let options = PortOptions {
+            limits: settings.file.limits,
+            lifetimes: settings.file.lifetimes,
+            tls,
+            observer: Arc::clone(&metrics) as _,
+            seed: seed(),
+        };
+        let port = Port::new(options, routes, draining.clone());
+        let drained = serve_proxies(&tasks, port, xds);
+        let serve_api = serve_api(&tasks, &plane, &metrics, draining.clone(), api);
+        tasks.spawn_essential("api", serve_api);
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
         context.output.note(&format!(
             "proxies connect to {xds_at}, the API is at http://{api_at}"
         ));
 
-        tokio::select! {
-            () = stopped() => {}
-            () = tasks.stopping().cancelled_owned() => {}
-            () = demo::stdin_closed(), if self.exit_with_stdin => {}
+        let is_asked = tokio::select! {
+            () = stopped() => true,
+            () = tasks.stopping().cancelled_owned() => false,
+            () = demo::stdin_closed(), if self.exit_with_stdin => false,
+        };
+        if is_asked {
+            tracing::info!("Draining: proxies are sent elsewhere; once more to stop at once");
+            draining.cancel();
+            tokio::select! {
+                _ = drained => {}
+                () = stopped() => {}
+                () = tasks.stopping().cancelled_owned() => {}
+            }
         }
         let failed = tasks.stopping().is_cancelled();
         tasks.shutdown(SHUTDOWN_MAX).await;
@@ -144,35 +151,48 @@ impl Serve {
         }
         Ok(())
     }
+}
 
-    /// Whoever can reach the ports can move traffic, so only loopback is open by default.
-    fn check_addresses(&self) -> Result<(), Failure> {
-        let open = [
-            (Some(self.listen_xds), "--listen-xds"),
-            (Some(self.listen_api), "--listen-api"),
-            #[cfg(feature = "harness-adapter")]
-            (self.harness_adapter, super::harness::FLAG),
-        ];
-        for (address, flag) in open {
-            let Some(address) = address else { continue };
-            if !address.ip().is_loopback() && !self.insecure {
-                return Err(Failure::News {
-                    what: format!("{flag} {address} is open to others, without encryption"),
-                    hint: "say `--insecure` if the network keeps strangers out".to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
+/// Reads the certificates and keeps them up with their files.
+fn certificates(
+    tasks: &Tasks,
+    file: &Server,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<TlsOptions>, Failure> {
+    let Some(files) = file.tls.clone() else {
+        return Ok(None);
+    };
+    let certificates = Certificates::load(files, Arc::clone(metrics) as _);
+    let certificates = certificates.map_err(|error| Failure::News {
+        what: error.to_string(),
+        hint: "`tls` in the server's file names the files; docs/server.md says what they hold"
+            .to_owned(),
+    })?;
+    let trust = certificates.trust();
+    tasks.spawn_essential("certificates", certificates.keep(tasks.stopping()));
+    Ok(Some(TlsOptions {
+        trust,
+        policy: Arc::new(file.identity.clone()),
+    }))
+}
+
+/// Jitter is to differ from process to process, and from start to start.
+fn seed() -> u64 {
+    let now = clock::now().as_nanosecond().unsigned_abs();
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    now ^ u64::from(std::process::id()).rotate_left(u64::BITS / 2)
 }
 
 pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::News {
-            what: format!("cannot listen on {address}: {error}"),
-            hint: format!("choose another address with `{flag}`"),
-        })
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| cannot_listen(address, flag, &error))
+}
+
+fn cannot_listen(address: SocketAddr, flag: &str, error: &std::io::Error) -> Failure {
+    Failure::News {
+        what: format!("cannot listen on {address}: {error}"),
+        hint: format!("choose another address with `{flag}`"),
+    }
 }
 
 fn local(listener: &TcpListener) -> String {
@@ -188,10 +208,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn load_reports(
-    tasks: &Tasks,
     plane: &Plane,
     metrics: &Arc<Metrics>,
     reports: &MetricsReceiver,
+    limits: &Limits,
 ) -> LoadReports {
     let metrics = Arc::clone(metrics);
     LoadReports::new(
@@ -202,18 +222,18 @@ fn load_reports(
             metrics.requests_reported(service, version, requests.succeeded, requests.failed);
         }),
         Arc::new(clock::now),
-        tasks.stopping(),
+        limits.clone(),
     )
 }
 
-fn serve_proxies(
+/// What proxies may call.
+fn services(
     tasks: &Tasks,
     (snapshots, events): (Snapshots, mpsc::Sender<Event>),
     metrics: &Arc<Metrics>,
     (reports, load): (MetricsReceiver, LoadReports),
-    listener: TcpListener,
-) -> impl Future<Output = ()> + 'static {
-    let stop = tasks.stopping();
+    limits: &Limits,
+) -> Routes {
     let identifier = format!("tidegate/{}", env!("CARGO_PKG_VERSION"));
     let ads = XdsServer::new(
         snapshots,
@@ -221,33 +241,40 @@ fn serve_proxies(
         Arc::clone(metrics) as _,
         identifier,
         Arc::new(clock::now),
-        stop.clone(),
+        limits.clone(),
     );
-    let routes = ads
-        .into_routes()
+    tasks.spawn_essential("watchdog", ads.watchdog().run(tasks.stopping()));
+    ads.into_routes()
         .add_service(reports.into_service())
-        .add_service(load);
-    async move {
-        let server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .tcp_nodelay(true)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::error!(%error, "The port for proxies failed");
+        .add_service(load)
+}
+
+/// Serves proxies until the stop. What is returned resolves when the port has drained.
+fn serve_proxies(tasks: &Tasks, port: Port, listener: TcpListener) -> oneshot::Receiver<()> {
+    let (done, drained) = oneshot::channel();
+    let stop = tasks.stopping();
+    tasks.spawn_essential("xds", async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = port.serve(listener) => {
+                // Who waited for it may have been told to stop at once meanwhile.
+                let _ = done.send(());
+                stop.cancelled().await;
+            }
         }
-    }
+    });
+    drained
 }
 
 fn serve_api(
     tasks: &Tasks,
     plane: &Plane,
     metrics: &Arc<Metrics>,
+    draining: CancellationToken,
     listener: TcpListener,
 ) -> impl Future<Output = ()> + 'static {
     let stop = tasks.stopping();
-    let router = api::router(Arc::new(plane.clone()), Arc::clone(metrics));
+    let router = api::router(Arc::new(plane.clone()), Arc::clone(metrics), draining);
     async move {
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = server.await {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::{CommandFactory as _, Parser as _};
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, ClientError};
 use super::failure::Failure;
@@ -25,7 +26,8 @@ impl Server {
     async fn start() -> Self {
         let control = Arc::new(FakeControl::new(sample::view()));
         let metrics = Arc::new(Metrics::new(Registry::default()));
-        let router = crate::api::router(Arc::clone(&control) as _, metrics);
+        let router =
+            crate::api::router(Arc::clone(&control) as _, metrics, CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]

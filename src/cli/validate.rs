@@ -6,20 +6,33 @@ use serde_json::json;
 
 use super::Context;
 use super::failure::Failure;
+use super::serve::read_server_file;
 use crate::runtime::check_documents;
 use crate::snapshot::check_overlay;
 use crate::spec::{self, Source};
 
-/// Check documents, as one set, without a control plane
+/// Check documents, as one set, or a server's file, without a control plane
 #[derive(Debug, clap::Args)]
 pub(super) struct Validate {
     /// Files, or directories of them
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "config", value_name = "FILE")]
     paths: Vec<PathBuf>,
+    /// A server's own file, as `tidegate serve -c` reads it
+    #[arg(short = 'c', long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl Validate {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(path) = &self.config {
+            read_server_file(path, context)?;
+            if self.paths.is_empty() {
+                let said = json!({ "valid": true, "documents": [], "warnings": [] });
+                return context
+                    .output
+                    .show(&said, |_| format!("valid: {}", path.display()));
+            }
+        }
         let mut sources = Vec::new();
         for path in self.paths {
             if path.is_dir() {
@@ -58,21 +71,7 @@ impl Validate {
                 let said = json!({ "valid": true, "documents": names, "warnings": warnings });
                 output.show(&said, |_| format!("valid: {}", names.join(", ")))
             }
-            Err(refusal) => {
-                if output.is_json() {
-                    let said = json!({ "valid": false, "problems": refusal.problems });
-                    output.show(&said, |_| String::new())?;
-                } else {
-                    output.note(refusal.report(output.look().colour).trim_end_matches('\n'));
-                }
-                Err(Failure::News {
-                    what: match refusal.problems.len() {
-                        1 => "1 problem found".to_owned(),
-                        count => format!("{count} problems found"),
-                    },
-                    hint: String::new(),
-                })
-            }
+            Err(refusal) => Err(context.refused(&refusal)),
         }
     }
 }

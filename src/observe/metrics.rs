@@ -17,10 +17,11 @@ use prometheus_client::registry::Registry;
 
 use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Entry, Outcome, Record, Stage, View};
+use crate::serving::Refused;
 use families::Families;
 use labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    RequestLabels, VersionLabels,
+    ReasonLabels, RequestLabels, VersionLabels,
 };
 
 /// Every metric of a control plane.
@@ -196,6 +197,45 @@ impl Metrics {
     /// A stream ended.
     pub fn stream_closed(&self) {
         self.families.streams.dec();
+    }
+
+    /// A stream was cut because its peer read nothing.
+    pub fn stream_stalled(&self) {
+        self.families.streams_stalled.inc();
+    }
+
+    /// A proxy connected.
+    pub fn connection_opened(&self) {
+        self.families.connections.inc();
+    }
+
+    /// Its connection ended.
+    pub fn connection_closed(&self) {
+        self.families.connections.dec();
+    }
+
+    /// A connection came to nothing.
+    pub fn connection_refused(&self, why: Refused) {
+        let label = ReasonLabels::new(why);
+        self.families
+            .connections_refused
+            .get_or_create(&label)
+            .inc();
+    }
+
+    /// The certificate files changed: they were taken, or are broken.
+    pub fn certificates_read(&self, taken: bool) {
+        let label = if taken {
+            OutcomeLabels::TAKEN
+        } else {
+            OutcomeLabels::BROKEN
+        };
+        self.families.certificate_reads.get_or_create(&label).inc();
+    }
+
+    /// A certificate was shown that may not speak for the node that was claimed.
+    pub fn denied(&self) {
+        self.families.denials.inc();
     }
 
     /// A response with resources of `kind` was handed to a stream.

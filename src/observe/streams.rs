@@ -1,7 +1,8 @@
-//! What happens on streams, as metrics.
+//! What happens on streams and connections, as metrics.
 
 use super::Metrics;
 use crate::domain::{Generation, Span};
+use crate::serving::{self, Refused};
 use crate::snapshot::ResourceKind;
 use crate::xds::Observer;
 
@@ -12,6 +13,10 @@ impl Observer for Metrics {
 
     fn stream_closed(&self) {
         Metrics::stream_closed(self);
+    }
+
+    fn stalled(&self) {
+        Metrics::stream_stalled(self);
     }
 
     fn pushed(&self, kind: ResourceKind, bytes: usize) {
@@ -28,5 +33,27 @@ impl Observer for Metrics {
 
     fn gate_released(&self, kind: ResourceKind) {
         Metrics::gate_released(self, &kind.to_string());
+    }
+}
+
+impl serving::Observer for Metrics {
+    fn certificates_read(&self, taken: bool) {
+        Metrics::certificates_read(self, taken);
+    }
+
+    fn connection_opened(&self) {
+        Metrics::connection_opened(self);
+    }
+
+    fn connection_closed(&self) {
+        Metrics::connection_closed(self);
+    }
+
+    fn connection_refused(&self, why: Refused) {
+        Metrics::connection_refused(self, why);
+    }
+
+    fn denied(&self) {
+        Metrics::denied(self);
     }
 }

@@ -82,7 +82,7 @@ impl Pattern {
                     }
                     Part::Literal(_) => {}
                     Part::Node => {
-                        next.extend(placeholder(claim.node, rest, end, separator, is_alone))
+                        next.extend(placeholder(claim.node, rest, end, separator, is_alone));
                     }
                     Part::Cluster => match claim.cluster {
                         Some(cluster) => {

@@ -42,7 +42,6 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codegen::{StdError, http};
 use tonic::server::{Grpc, NamedService, StreamingService};
@@ -51,8 +50,9 @@ use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::TelemetryCounters;
-use crate::domain::{Plan, ProxyId, ServiceName, Time, VersionName};
+use crate::domain::{Limits, Plan, ProxyId, ServiceName, Time, VersionName};
 use crate::engine::{Event, LoadReport, ProxyEvent};
+use crate::serving::Caller;
 use ask::Draining;
 use message::{LoadStatsRequest, LoadStatsResponse};
 use session::Session;
@@ -95,7 +95,7 @@ struct Shared {
     counters: Arc<TelemetryCounters>,
     on_counted: OnCounted,
     clock: Arc<dyn Fn() -> Time + Send + Sync>,
-    shutdown: CancellationToken,
+    limits: Limits,
     /// Streams by proxy; never locked over an await.
     streams: Mutex<Streams>,
 }
@@ -108,14 +108,14 @@ struct Streams {
 
 impl LoadReports {
     /// A service that finds instances by `plans` and tells `events`. What it could not tell, it adds
-    /// to `counters`; `shutdown` ends every stream.
+    /// to `counters`. It is for a [`serving::Port`](crate::serving::Port).
     pub fn new(
         plans: Plans,
         events: mpsc::Sender<Event>,
         counters: Arc<TelemetryCounters>,
         on_counted: OnCounted,
         clock: Arc<dyn Fn() -> Time + Send + Sync>,
-        shutdown: CancellationToken,
+        limits: Limits,
     ) -> Self {
         let shared = Shared {
             plans,
@@ -124,7 +124,7 @@ impl LoadReports {
             counters,
             on_counted,
             clock,
-            shutdown,
+            limits,
             streams: Mutex::default(),
         };
         Self {
@@ -210,12 +210,16 @@ impl StreamingService<LoadStatsRequest> for LoadReports {
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<LoadStatsRequest>>) -> Self::Future {
-        let session = Session::new(Arc::clone(&self.shared), request.into_inner());
-        let responses = unfold(session, async |mut session| {
-            let response = session.next().await?;
-            Some((response, session))
-        });
-        Box::pin(async { Ok(Response::new(responses.boxed())) })
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async {
+            let caller = Caller::of(request.extensions())?;
+            let session = Session::new(shared, caller, request.into_inner());
+            let responses = unfold(session, async |mut session| {
+                let response = session.next().await?;
+                Some((response, session))
+            });
+            Ok(Response::new(responses.boxed()))
+        })
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
 use crate::engine::{Event, ProxyEvent};
+use crate::peer::Claim;
+use crate::serving::Caller;
 
 use super::flush::Flushes;
 use super::parse::{self, Refusal};
@@ -91,12 +93,20 @@ impl MetricsService for MetricsReceiver {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
         let metadata_id = request
             .metadata()
             .get(PROXY_ID_METADATA)
             .and_then(|value| value.to_str().ok());
         let readings = parse::readings(request.get_ref(), metadata_id)
             .map_err(|refusal| self.refuse(&refusal))?;
+        for reading in &readings {
+            // A report says nothing of the cluster.
+            caller.may_speak_for(Claim {
+                node: reading.proxy.as_str(),
+                cluster: None,
+            })?;
+        }
         for reading in readings {
             // Parts of a flush arrive at once: joined and sent under one lock, they stay in order.
             let mut flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,13 +131,16 @@ impl MetricsService for MetricsReceiver {
 mod tests {
     use super::super::parse::tests::{ACTIVE, PENDING, gauge, request, resource};
     use super::*;
+    use crate::peer::Names;
 
     fn export(at: u64) -> Request<ExportMetricsServiceRequest> {
         let metrics = vec![
             gauge(ACTIVE, at, "cart/v1", "i-1", 2),
             gauge(PENDING, at, "cart/v1", "i-1", 1),
         ];
-        Request::new(request(vec![resource(Some("edge-1"), metrics)]))
+        let mut request = Request::new(request(vec![resource(Some("edge-1"), metrics)]));
+        request.extensions_mut().insert(Caller::unasked());
+        request
     }
 
     #[tokio::test]
@@ -149,6 +162,25 @@ mod tests {
         let counters = receiver.counters();
         assert_eq!(counters.reports.load(Ordering::Relaxed), 1);
         assert_eq!(counters.reports_dropped.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_reports_for_itself_alone() {
+        let (events, mut mailbox) = mpsc::channel(1);
+        let receiver = MetricsReceiver::new(events);
+        let mut of_another = export(5);
+        let names = Names {
+            dns: vec!["edge-2".to_owned()],
+            spiffe: None,
+        };
+        let caller = Caller::named(names, "{node}");
+        of_another.extensions_mut().insert(caller);
+        let status = receiver.export(of_another).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+        let mut of_nobody = export(5);
+        of_nobody.extensions_mut().clear();
+        receiver.export(of_nobody).await.unwrap_err();
+        mailbox.try_recv().unwrap_err();
     }
 
     #[tokio::test]

@@ -24,10 +24,8 @@ use tower_service::Service;
 
 use super::server::Shared;
 use super::stream::{Message, Session};
+use crate::serving::Caller;
 use crate::snapshot::ResourceKind;
-
-/// Largest request. An Envoy that comes back lists every name and version it holds.
-const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// One discovery service.
 #[derive(Clone, Copy, Debug)]
@@ -130,11 +128,15 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
+        let caller = match Caller::of(&head.extensions) {
+            Ok(caller) => caller,
+            Err(status) => return ready(Ok(status.into_http())),
+        };
         let method = head.uri.path().rsplit('/').next().unwrap_or_default();
         ready(Ok(if method == Self::API.delta {
-            self.open::<DeltaDiscoveryRequest, B>(body)
+            self.open::<DeltaDiscoveryRequest, B>(caller, body)
         } else if Self::API.sotw == Some(method) {
-            self.open::<DiscoveryRequest, B>(body)
+            self.open::<DiscoveryRequest, B>(caller, body)
         } else {
             let service = Self::NAME;
             Status::unimplemented(format!("{service} serves no method {method:?}")).into_http()
@@ -151,15 +153,16 @@ impl<const LINE: usize> Discovery<LINE> {
         }
     }
 
-    fn open<M, B>(&self, body: B) -> http::Response<Body>
+    fn open<M, B>(&self, caller: Caller, body: B) -> http::Response<Body>
     where
         M: Message,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<StdError> + Send,
     {
         let decoder = ProstDecoder::<M>::default();
-        let requests = Streaming::new_request(decoder, body, None, Some(REQUEST_BYTES_MAX));
-        let session = Session::new(Arc::clone(&self.shared), Self::API.only, requests);
+        let requests =
+            Streaming::new_request(decoder, body, None, Some(self.shared.limits.request_bytes));
+        let session = Session::new(Arc::clone(&self.shared), Self::API.only, caller, requests);
         let frames = unfold(session, async |mut session| {
             let frame = session.next().await?;
             Some((frame, session))

@@ -13,9 +13,6 @@ use crate::domain::{BadName, Locality, ProxyId, ProxyIdentity};
 /// Most metadata entries kept of one node; gateways select by a few.
 const METADATA_MAX: usize = 256;
 
-/// Most bytes of all that is kept of one node; it is journaled whenever it changes.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
-
 /// Why a node is no identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadNode {
@@ -32,18 +29,36 @@ pub(super) enum BadNode {
     )]
     Other { before: String, after: String },
     #[error(
-        "node {id:?} says {bytes} bytes of itself, and at most {TEXT_BYTES_MAX} are taken; shorten its metadata"
+        "node {id:?} says {bytes} bytes of itself, and at most {max} are taken (`limits.nodeSize`); shorten its metadata"
     )]
-    TooLarge { id: String, bytes: usize },
+    TooLarge {
+        id: String,
+        bytes: usize,
+        max: usize,
+    },
 }
 
-/// Whom an encoded node describes, for the other services that proxies call with theirs.
-pub fn identify_encoded(node: &[u8]) -> Result<ProxyIdentity, Status> {
+impl BadNode {
+    /// As the stream is told.
+    pub(super) fn status(&self) -> Status {
+        let words = self.to_string();
+        match self {
+            Self::TooLarge { .. } => Status::resource_exhausted(words),
+            Self::Encoding { .. } | Self::Id { .. } | Self::Missing | Self::Other { .. } => {
+                Status::invalid_argument(words)
+            }
+        }
+    }
+}
+
+/// Whom an encoded node describes, in so many bytes at most; for the other services that proxies call
+/// with theirs.
+pub fn identify_encoded(node: &[u8], bytes_max: usize) -> Result<ProxyIdentity, Status> {
     let node = Node::decode(node).map_err(|error| BadNode::Encoding {
         cause: error.to_string(),
     });
-    node.and_then(|node| identify(Some(node)))
-        .map_err(|bad| Status::invalid_argument(bad.to_string()))
+    node.and_then(|node| identify(Some(node), bytes_max))
+        .map_err(|bad| bad.status())
 }
 
 /// A stream keeps the node that it began with; an empty id says nothing of it.
@@ -52,13 +67,12 @@ pub fn check_same_node(owner: &ProxyId, id: &str) -> Result<(), Status> {
         return Ok(());
     }
     let (before, after) = (owner.to_string(), id.to_owned());
-    Err(Status::invalid_argument(
-        BadNode::Other { before, after }.to_string(),
-    ))
+    Err(BadNode::Other { before, after }.status())
 }
 
-/// Whom a node describes. Envoy's 516 extensions end here.
-pub(super) fn identify(node: Option<Node>) -> Result<ProxyIdentity, BadNode> {
+/// Whom a node describes, in so many bytes at most: they are journaled whenever they change. Envoy's
+/// 516 extensions end here.
+pub(super) fn identify(node: Option<Node>, bytes_max: usize) -> Result<ProxyIdentity, BadNode> {
     let node = node
         .filter(|node| !node.id.is_empty())
         .ok_or(BadNode::Missing)?;
@@ -98,10 +112,11 @@ pub(super) fn identify(node: Option<Node>) -> Result<ProxyIdentity, BadNode> {
         .map(String::len)
         .iter()
         .sum::<usize>();
-    if bytes > TEXT_BYTES_MAX {
+    if bytes > bytes_max {
         return Err(BadNode::TooLarge {
             id: id.to_string(),
             bytes,
+            max: bytes_max,
         });
     }
     Ok(ProxyIdentity {
@@ -149,18 +164,25 @@ mod tests {
             user_agent_version_type: Some(UserAgentVersionType::UserAgentBuildVersion(build)),
             ..Node::default()
         };
-        let identity = identify(Some(node.clone())).unwrap();
+        let identity = identify(Some(node.clone()), 1024).unwrap();
         assert_eq!(
             (identity.id.as_str(), identity.agent.as_str()),
             ("edge-1", "envoy 1.40.0")
         );
-        assert_eq!(identify(None), Err(BadNode::Missing));
-        assert_eq!(identify(Some(Node::default())), Err(BadNode::Missing));
-        let bad = identify(Some(Node {
+        assert_eq!(identify(None, 1024), Err(BadNode::Missing));
+        assert_eq!(identify(Some(Node::default()), 1024), Err(BadNode::Missing));
+        let large = identify(Some(node.clone()), 10).unwrap_err();
+        assert!(
+            large
+                .to_string()
+                .contains("at most 10 are taken (`limits.nodeSize`)"),
+            "{large}"
+        );
+        let bad = Node {
             id: "a b".into(),
             ..node
-        }))
-        .unwrap_err();
+        };
+        let bad = identify(Some(bad), 1024).unwrap_err();
         assert!(bad.to_string().contains("node.id \"a b\""), "{bad}");
     }
 }

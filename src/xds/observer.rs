@@ -7,6 +7,8 @@ use crate::snapshot::ResourceKind;
 pub trait Observer: Send + Sync {
     /// A stream has been opened.
     fn stream_opened(&self) {}
+    /// A stream was cut because its peer read nothing.
+    fn stalled(&self) {}
     /// A stream has ended.
     fn stream_closed(&self) {}
     /// A response of so many bytes was handed to the connection.

@@ -12,24 +12,18 @@ use tokio::sync::mpsc;
 
 use super::inspector::{ProxyState, StreamState};
 use super::stream::Machine;
-use crate::domain::{Generation, Nack, ProxyId, ProxyIdentity};
+use crate::domain::{Generation, Limits, Nack, ProxyId, ProxyIdentity};
 use crate::engine::{Event, ProxyEvent};
-
-/// Most streams in all.
-const STREAMS_MAX: usize = 20_000;
-
-/// Most streams of one proxy: one a type, twice over while it reconnects.
-const STREAMS_PER_PROXY_MAX: usize = 16;
 
 /// Why no further stream may be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
-    #[error("this server has {STREAMS_MAX} streams and takes no more; add a replica")]
-    All,
+    #[error("this server has {max} streams (`limits.streams`) and takes no more; add a replica")]
+    All { max: usize },
     #[error(
-        "node {id} has {STREAMS_PER_PROXY_MAX} streams and gets no more; does each proxy have a node id of its own?"
+        "node {id} has {max} streams (`limits.streamsPerNode`) and gets no more; does each proxy have a node id of its own?"
     )]
-    Proxy { id: ProxyId },
+    Proxy { id: ProxyId, max: usize },
 }
 
 /// All connected proxies.
@@ -38,6 +32,8 @@ pub(super) struct Registry {
     /// Never locked over an await.
     proxies: Mutex<Proxies>,
     events: mpsc::Sender<Event>,
+    streams_max: usize,
+    streams_per_proxy_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -66,8 +62,10 @@ struct Place {
 }
 
 impl Registry {
-    pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(events: mpsc::Sender<Event>, limits: &Limits) -> Self {
         Self {
+            streams_max: limits.streams,
+            streams_per_proxy_max: limits.streams_per_node,
             proxies: Mutex::default(),
             events,
         }
@@ -80,14 +78,16 @@ impl Registry {
         machine: Machine,
     ) -> Result<Seat, Full> {
         let mut proxies = self.lock();
-        if proxies.streams >= STREAMS_MAX {
-            return Err(Full::All);
+        if proxies.streams >= self.streams_max {
+            let max = self.streams_max;
+            return Err(Full::All { max });
         }
         let stream = proxies.next_stream;
         let entry = proxies.by_id.entry(proxy.id.clone()).or_default();
-        if entry.streams.len() >= STREAMS_PER_PROXY_MAX {
+        if entry.streams.len() >= self.streams_per_proxy_max {
             return Err(Full::Proxy {
                 id: proxy.id.clone(),
+                max: self.streams_per_proxy_max,
             });
         }
         let place = Place {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn machine() -> Machine {
-        Machine::new(Variant::Delta, None)
+        Machine::new(Variant::Delta, None, &Limits::default())
     }
 
     fn said(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
@@ -279,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn streams_of_one_node_are_one_proxy() {
         let (sender, mut events) = mpsc::channel(64);
-        let registry = Arc::new(Registry::new(sender));
+        let registry = Arc::new(Registry::new(sender, &Limits::default()));
         let first = registry.open(&proxy("a"), machine()).unwrap();
         let second = registry.open(&proxy("a"), machine()).unwrap();
         first.in_force(Generation(2));
@@ -298,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_mailbox_loses_and_reorders_nothing() {
         let (sender, mut events) = mpsc::channel(1);
-        let registry = Arc::new(Registry::new(sender));
+        let registry = Arc::new(Registry::new(sender, &Limits::default()));
         for _ in 0..3 {
             drop(registry.open(&proxy("a"), machine()).unwrap());
         }
@@ -312,16 +312,23 @@ mod tests {
 
     #[tokio::test]
     async fn streams_of_one_node_are_limited() {
-        let registry = Arc::new(Registry::new(mpsc::channel(64).0));
-        let seats: Vec<_> = (0..STREAMS_PER_PROXY_MAX)
+        let limits = Limits {
+            streams: 4,
+            streams_per_node: 3,
+            ..Limits::default()
+        };
+        let registry = Arc::new(Registry::new(mpsc::channel(64).0, &limits));
+        let seats: Vec<_> = (0..limits.streams_per_node)
             .map(|_| registry.open(&proxy("a"), machine()).unwrap())
             .collect();
         assert!(matches!(
             registry.open(&proxy("a"), machine()),
             Err(Full::Proxy { .. })
         ));
-        assert!(registry.open(&proxy("b"), machine()).is_ok());
-        drop(seats);
+        let other = registry.open(&proxy("b"), machine()).unwrap();
+        let full = registry.open(&proxy("c"), machine()).unwrap_err();
+        assert_eq!(full, Full::All { max: 4 });
+        drop((seats, other));
         assert!(registry.open(&proxy("a"), machine()).is_ok());
     }
 }

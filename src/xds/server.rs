@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::discovery;
 use super::frames::Frames;
 use super::registry::Registry;
-use super::{Clock, Inspector, Observer};
+use super::{Clock, Inspector, Observer, Watchdog};
+use crate::domain::Limits;
 use crate::engine::Event;
 use crate::snapshot::Snapshot;
 
@@ -29,21 +29,23 @@ pub(super) struct Shared {
     pub(super) frames: Frames,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) clock: Clock,
-    pub(super) shutdown: CancellationToken,
+    pub(super) limits: Limits,
+    pub(super) watchdog: Watchdog,
 }
 
 impl XdsServer {
     /// A server that answers from `snapshots` and tells `events`. Proxies see `control_plane` as
-    /// the identifier of this replica; `shutdown` ends every stream.
+    /// the identifier of this replica. Its services are for a [`serving::Port`](crate::serving::Port).
     pub fn new(
         snapshots: Snapshots,
         events: mpsc::Sender<Event>,
         observer: Arc<dyn Observer>,
         control_plane: String,
         clock: Clock,
-        shutdown: CancellationToken,
+        limits: Limits,
     ) -> Self {
-        let registry = Arc::new(Registry::new(events));
+        let registry = Arc::new(Registry::new(events, &limits));
+        let watchdog = Watchdog::new(limits.ack_time, Arc::clone(&clock), Arc::clone(&observer));
         let frames = Frames::new(control_plane);
         Self {
             shared: Shared {
@@ -52,7 +54,8 @@ impl XdsServer {
                 frames,
                 observer,
                 clock,
-                shutdown,
+                limits,
+                watchdog,
             },
         }
     }
@@ -60,6 +63,11 @@ impl XdsServer {
     /// A look at what proxies were told.
     pub fn inspector(&self) -> Inspector {
         Inspector::new(Arc::clone(&self.shared.registry))
+    }
+
+    /// Who cuts streams whose peers read nothing; to be run beside the services.
+    pub fn watchdog(&self) -> Watchdog {
+        self.shared.watchdog.clone()
     }
 
     /// Its services: all types on one stream, and each type on streams of its own.

@@ -17,11 +17,14 @@ use http_body::Frame;
 use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status, Streaming};
 
-use super::identity::{BadNode, identify};
+use super::identity::{check_same_node, identify};
 use super::registry::Seat;
 use super::server::{Shared, Snapshots};
-use crate::domain::{Generation, ProxyIdentity, Span, Time};
-use crate::protocol::{ACK_TIMEOUT, Ask, Notice, Request, Stream, TypeUrl, Variant};
+use super::watchdog::Watch;
+use crate::domain::{Generation, Limits, ProxyIdentity, Span, Time};
+use crate::peer::Claim;
+use crate::protocol::{Ask, Notice, Request, Stream, TypeUrl, Variant};
+use crate::serving::Caller;
 use crate::snapshot::ResourceKind;
 
 /// Generations whose ACKs are timed; a proxy that is further behind is told newer state anyway.
@@ -80,9 +83,9 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(variant: Variant, only: Option<ResourceKind>) -> Self {
+    pub(super) fn new(variant: Variant, only: Option<ResourceKind>, limits: &Limits) -> Self {
         Self {
-            stream: Arc::new(Mutex::new(Stream::new(variant))),
+            stream: Arc::new(Mutex::new(Stream::new(variant, limits))),
             only,
         }
     }
@@ -123,6 +126,9 @@ pub(super) struct Session<M> {
     requests: Streaming<M>,
     snapshots: Snapshots,
     machine: Machine,
+    caller: Caller,
+    watch: Watch,
+    opened_at: Time,
     /// Whose stream it is, once the first request has said so.
     owner: Option<(ProxyIdentity, Seat)>,
     frames: VecDeque<Bytes>,
@@ -138,12 +144,16 @@ impl<M: Message> Session<M> {
     pub(super) fn new(
         shared: Arc<Shared>,
         only: Option<ResourceKind>,
+        caller: Caller,
         requests: Streaming<M>,
     ) -> Self {
         shared.observer.stream_opened();
         Self {
+            watch: shared.watchdog.watch(caller.cutter()),
+            caller,
+            opened_at: (shared.clock)(),
             snapshots: shared.snapshots.clone(),
-            machine: Machine::new(M::VARIANT, only),
+            machine: Machine::new(M::VARIANT, only, &shared.limits),
             owner: None,
             frames: VecDeque::new(),
             heard: VecDeque::new(),
@@ -158,6 +168,7 @@ impl<M: Message> Session<M> {
     pub(super) async fn next(&mut self) -> Option<Result<Frame<Bytes>, Infallible>> {
         loop {
             if let Some(bytes) = self.frames.pop_front() {
+                self.watch.spoke((self.shared.clock)());
                 return Some(Ok(Frame::data(bytes)));
             }
             if self.has_ended {
@@ -188,21 +199,20 @@ impl<M: Message> Session<M> {
         }
         self.pass_on_notices(now);
         self.shared.registry.deliver().await;
-        let overdue = self.machine.lock().overdue(now);
-        if let Some(kind) = overdue {
-            return Err(Status::deadline_exceeded(format!(
-                "the last {kind} response was not answered within {ACK_TIMEOUT}"
-            )));
-        }
-        let deadline = self.machine.lock().next_deadline(now);
+        let deadline = self.deadline(now)?;
+        self.watch.awake();
         tokio::select! {
             biased;
-            () = self.shared.shutdown.cancelled() => {
-                Err(Status::unavailable("this server shuts down; connect to another replica"))
-            }
-            message = self.requests.message() => match message? {
-                Some(message) => self.on_message(message),
-                None => Err(Status::ok("")),
+            status = self.caller.ending() => Err(status),
+            message = self.requests.message() => match message {
+                Ok(Some(message)) => self.on_message(message),
+                Ok(None) => Err(Status::ok("")),
+                // The decoder's word for a message that is too large.
+                Err(status) if status.code() == Code::OutOfRange => {
+                    let words = format!("{} (`limits.requestSize`)", status.message());
+                    Err(Status::resource_exhausted(words))
+                }
+                Err(status) => Err(status),
             },
             changed = self.snapshots.changed() => {
                 changed.map_err(|_| Status::unavailable("this server shuts down"))?;
@@ -213,19 +223,42 @@ impl<M: Message> Session<M> {
         }
     }
 
+    /// When to look again though nothing has happened, unless something is overdue.
+    fn deadline(&self, now: Time) -> Result<Option<Time>, Status> {
+        let limits = &self.shared.limits;
+        let machine = self.machine.lock();
+        if let Some(kind) = machine.overdue(now) {
+            return Err(Status::deadline_exceeded(format!(
+                "the last {kind} response was not answered within {} (`limits.ackTime`)",
+                limits.ack_time
+            )));
+        }
+        if self.owner.is_some() {
+            return Ok(machine.next_deadline(now));
+        }
+        let first_request = limits.first_request_time.after(self.opened_at);
+        if first_request <= now {
+            return Err(Status::deadline_exceeded(format!(
+                "the first request did not come within {} (`limits.firstRequestTime`)",
+                limits.first_request_time
+            )));
+        }
+        Ok(Some(first_request))
+    }
+
     fn on_message(&mut self, message: M) -> Result<(), Status> {
         let (node, mut request) = message.into_parts();
         request.type_url = self.machine.type_of(request.type_url)?;
         if let Some((_, seat)) = &self.owner {
-            let other = node
-                .map(|node| node.id)
-                .filter(|id| !id.is_empty() && id != seat.id().as_str());
-            if let Some(after) = other {
-                let before = seat.id().to_string();
-                return Err(invalid(&BadNode::Other { before, after }));
-            }
+            let again = node.unwrap_or_default().id;
+            check_same_node(seat.id(), &again)?;
         } else {
-            let identity = identify(node).map_err(|bad| invalid(&bad))?;
+            let identity = identify(node, self.shared.limits.node_bytes);
+            let identity = identity.map_err(|bad| bad.status())?;
+            self.caller.may_speak_for(Claim {
+                node: identity.id.as_str(),
+                cluster: Some(&identity.cluster),
+            })?;
             let seat = self.shared.registry.open(&identity, self.machine.clone());
             let seat = seat.map_err(|full| Status::resource_exhausted(full.to_string()))?;
             self.owner = Some((identity, seat));
@@ -283,10 +316,6 @@ impl<M> Drop for Session<M> {
     fn drop(&mut self) {
         self.shared.observer.stream_closed();
     }
-}
-
-fn invalid(bad: &BadNode) -> Status {
-    Status::new(Code::InvalidArgument, bad.to_string())
 }
 
 async fn until(now: Time, deadline: Option<Time>) {

@@ -1,5 +1,7 @@
 //! The service against a real gRPC client, over loopback.
 
+mod limits;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,18 +15,21 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc;
 use prost::Message;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::{Channel, Server};
+use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use super::{Inspector, NoObserver, XdsServer};
-use crate::domain::{Client, Generation, ProxySelector, Time};
+use crate::domain::{Client, Generation, Limits, ProxySelector, Span, Time};
 use crate::engine::{Event, ProxyEvent};
 use crate::protocol::HeldState;
+use crate::serving::tests::serve_plaintext;
 use crate::snapshot::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
+
+/// What a client has room for before it must read.
+const WINDOW_BYTES: u32 = 65_535;
 
 const CDS: &str = ResourceKind::Cluster.type_url();
 
@@ -89,11 +94,14 @@ struct World {
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
     async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
+    async fn with(limits: Limits) -> Self {
         let (snapshots, receiver) = watch::channel(None);
         let (sender, events) = mpsc::channel(64);
-        let shutdown = CancellationToken::new();
         let clock = Arc::new(Time::now);
         let server = XdsServer::new(
             receiver,
@@ -101,19 +109,14 @@ impl World {
             Arc::new(NoObserver),
             "replica-1".into(),
             clock,
-            shutdown.clone(),
+            limits.clone(),
         );
         let inspector = server.inspector();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serve = Server::builder()
-            .add_routes(server.into_routes())
-            .serve_with_incoming_shutdown(
-                TcpListenerStream::new(listener),
-                shutdown.clone().cancelled_owned(),
-            );
-        tokio::spawn(serve);
+        let watchdog = server.watchdog();
+        let (address, shutdown) = serve_plaintext(server.into_routes(), limits);
+        tokio::spawn(watchdog.run(CancellationToken::new()));
         let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let endpoint = endpoint.initial_stream_window_size(WINDOW_BYTES);
         let channel = endpoint.connect().await.unwrap();
         Self {
             snapshots,
@@ -121,7 +124,7 @@ impl World {
             client: AggregatedDiscoveryServiceClient::new(channel.clone()),
             channel,
             inspector,
-            shutdown: shutdown.drop_guard(),
+            shutdown,
         }
     }
 

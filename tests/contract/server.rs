@@ -28,11 +28,16 @@ impl Server {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    /// Serves from `documents` and `data` in `home`.
+    /// Serves from `documents` and `data` in `home`, and with `tidegate.yaml` if that is there.
     pub(crate) fn start_in(home: Arc<TempDir>) -> Self {
         let documents = home.path().join("documents");
         fs_err::create_dir_all(&documents).unwrap();
-        let mut child = command(&["serve"])
+        let mut serve = command(&["serve"]);
+        let config = home.path().join("tidegate.yaml");
+        if config.exists() {
+            serve.arg("-c").arg(config);
+        }
+        let mut child = serve
             .args(["--listen-xds", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"])
             .arg("--data")
             .arg(home.path().join("data"))
@@ -134,6 +139,11 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         Arc::clone(&self.home)
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        terminate(&self.child);
     }
 
     /// SIGTERM; the exit code.

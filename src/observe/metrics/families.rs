@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    RequestLabels, VersionLabels,
+    ReasonLabels, RequestLabels, VersionLabels,
 };
 
 /// Before each name.
@@ -45,11 +45,16 @@ pub(super) struct Families {
     pub(super) proxies: Family<ProxyLabels, Gauge>,
     pub(super) proxies_refusing: Gauge,
     pub(super) streams: Gauge,
+    pub(super) streams_stalled: Counter,
     pub(super) pushes: Family<KindLabels, Counter>,
     pub(super) pushed_bytes: Family<KindLabels, Counter>,
     pub(super) acks: Histograms<KindLabels>,
     pub(super) nacks: Family<KindLabels, Counter>,
     pub(super) gate_releases: Family<KindLabels, Counter>,
+    pub(super) connections: Gauge,
+    pub(super) connections_refused: Family<ReasonLabels, Counter>,
+    pub(super) certificate_reads: Family<OutcomeLabels, Counter>,
+    pub(super) denials: Counter,
     pub(super) load_reports_dropped: Counter,
     pub(super) requests_reported: Family<RequestLabels, Counter>,
     pub(super) journal_entries: Counter,
@@ -149,6 +154,12 @@ impl Families {
                 Gauge::default(),
             ),
             streams: plain(to, "streams", "xDS streams that are open", Gauge::default()),
+            streams_stalled: plain(
+                to,
+                "streams_stalled",
+                "Streams that were cut because their peers read nothing",
+                Counter::default(),
+            ),
             pushes: plain(
                 to,
                 "pushes",
@@ -180,6 +191,30 @@ impl Families {
                 "gate_releases",
                 "Responses that went out although the one they had to follow was not acknowledged in time, by `kind` of resource",
                 Family::default(),
+            ),
+            connections: plain(
+                to,
+                "connections",
+                "Connections of proxies that are open",
+                Gauge::default(),
+            ),
+            connections_refused: plain(
+                to,
+                "connections_refused",
+                "Connections that came to nothing, by `reason` (`handshake`, `limit`)",
+                Family::default(),
+            ),
+            certificate_reads: plain(
+                to,
+                "certificate_reads",
+                "Changes of the port's certificate files, by `outcome` (`taken`, `broken`)",
+                Family::default(),
+            ),
+            denials: plain(
+                to,
+                "denials",
+                "Streams and reports that were denied because the certificate may not speak for the node",
+                Counter::default(),
             ),
             load_reports_dropped: plain(
                 to,

@@ -4,6 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Proof, Wait};
+use crate::serving::Refused;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct BlockerLabels {
@@ -68,6 +69,9 @@ impl OutcomeLabels {
         outcome: "rolledBack",
     };
 
+    pub(super) const BROKEN: Self = Self { outcome: "broken" };
+    pub(super) const TAKEN: Self = Self { outcome: "taken" };
+
     pub(super) fn of_drain(proof: &Proof) -> Self {
         Self {
             outcome: if proof.is_full() {
@@ -117,5 +121,20 @@ impl RequestLabels {
             version: version.to_string(),
             outcome,
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabels {
+    reason: &'static str,
+}
+
+impl ReasonLabels {
+    pub(super) const fn new(why: Refused) -> Self {
+        let reason = match why {
+            Refused::Handshake => "handshake",
+            Refused::Limit => "limit",
+        };
+        Self { reason }
     }
 }

@@ -19,6 +19,8 @@ use super::message::{ClusterStats, LoadStatsRequest, LoadStatsResponse, NodeHead
 use super::{Counted, Plans, Seat, Shared};
 use crate::domain::{Generation, Plan, ProxyIdentity, ServiceName, Span, Time, VersionName};
 use crate::engine::{LoadReport, Source};
+use crate::peer::Claim;
+use crate::serving::Caller;
 use crate::xds::{check_same_node, identify_encoded};
 
 /// Most clusters in one report; each one of an Envoy's, those of its own bootstrap included.
@@ -36,6 +38,8 @@ const SILENT_MAX: Duration = Duration::from_secs(3);
 pub(super) struct Session {
     shared: Arc<Shared>,
     requests: Streaming<LoadStatsRequest>,
+    caller: Caller,
+    opened_at: Time,
     plans: Plans,
     /// Known from the first message on.
     proxy: Option<Proxy>,
@@ -58,8 +62,14 @@ struct Proxy {
 }
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, requests: Streaming<LoadStatsRequest>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        caller: Caller,
+        requests: Streaming<LoadStatsRequest>,
+    ) -> Self {
         Self {
+            caller,
+            opened_at: (shared.clock)(),
             plans: shared.plans.clone(),
             shared,
             requests,
@@ -111,7 +121,10 @@ impl Session {
     /// Waits for something to happen; false when the client has ended the stream.
     async fn turn(&mut self) -> Result<bool, Status> {
         let now = (self.shared.clock)();
-        let patience = self.proxy.as_ref().and_then(|proxy| proxy.patience(now));
+        let patience = match &self.proxy {
+            Some(proxy) => proxy.patience(now),
+            None => Some(self.patience(now)),
+        };
         tokio::select! {
             message = self.requests.message() => match message? {
                 Some(request) => self.take(request).map(|()| true),
@@ -121,11 +134,23 @@ impl Session {
                 Ok(()) => Ok(true),
                 Err(_) => Err(stopping()),
             },
-            () = self.shared.shutdown.cancelled() => Err(stopping()),
-            () = silence(patience) => Err(Status::unavailable(
-                "nothing was reported while an instance drains; open another stream",
-            )),
+            status = self.caller.ending() => Err(status),
+            () = silence(patience) => Err(match self.proxy {
+                Some(_) => Status::unavailable(
+                    "nothing was reported while an instance drains; open another stream",
+                ),
+                None => Status::deadline_exceeded(
+                    "the first report did not come in time (`limits.firstRequestTime`)",
+                ),
+            }),
         }
+    }
+
+    /// How much longer the first message may be awaited.
+    fn patience(&self, now: Time) -> Duration {
+        let waited = Span::between(self.opened_at, now).duration();
+        let limit = self.shared.limits.first_request_time.duration();
+        limit.saturating_sub(waited)
     }
 
     fn take(&mut self, request: LoadStatsRequest) -> Result<(), Status> {
@@ -147,7 +172,12 @@ impl Session {
             }
         };
         let Some(proxy) = &mut self.proxy else {
-            let identity = identify_encoded(request.node.as_deref().unwrap_or_default())?;
+            let node = request.node.as_deref().unwrap_or_default();
+            let identity = identify_encoded(node, self.shared.limits.node_bytes)?;
+            self.caller.may_speak_for(Claim {
+                node: identity.id.as_str(),
+                cluster: Some(&identity.cluster),
+            })?;
             let features = head.unwrap_or_default().client_features;
             let habits = Habits::of(&identity.agent);
             self.proxy = Some(Proxy {

@@ -10,14 +10,16 @@ use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_clie
 use envoy_types::pb::envoy::service::load_stats::v3::{
     LoadStatsRequest as EnvoyRequest, LoadStatsResponse as EnvoyResponse,
 };
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::DropGuard;
 use tonic::Code;
-use tonic::transport::{Channel, Server};
+use tonic::service::Routes;
+use tonic::transport::Channel;
 
 use super::*;
-use crate::domain::Generation;
+use crate::domain::{Generation, Limits};
+use crate::process::clock;
+use crate::serving::tests::serve_plaintext;
 
 /// Longer than anything here takes, and only waited for when something is broken.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -36,11 +38,9 @@ struct World {
 type Stream = (mpsc::Sender<EnvoyRequest>, Streaming<EnvoyResponse>);
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
     async fn new() -> Self {
         let (plans, receiver) = watch::channel(None);
         let (sender, events) = mpsc::channel(64);
-        let shutdown = CancellationToken::new();
         let counts = Counts::default();
         let counted = Arc::clone(&counts);
         let service = LoadReports::new(
@@ -52,18 +52,11 @@ impl World {
                 let of = counts.entry(format!("{service}/{version}")).or_default();
                 *of = (of.0 + more.succeeded, of.1 + more.failed);
             }),
-            Arc::new(Time::now),
-            shutdown.clone(),
+            Arc::new(clock::now),
+            Limits::default(),
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serve = Server::builder()
-            .add_service(service.clone())
-            .serve_with_incoming_shutdown(
-                TcpListenerStream::new(listener),
-                shutdown.clone().cancelled_owned(),
-            );
-        tokio::spawn(serve);
+        let routes = Routes::new(service.clone());
+        let (address, shutdown) = serve_plaintext(routes, Limits::default());
         let client = LoadReportingServiceClient::connect(format!("http://{address}"));
         Self {
             plans,
@@ -71,7 +64,7 @@ impl World {
             client: client.await.unwrap(),
             counts,
             service,
-            _shutdown: shutdown.drop_guard(),
+            _shutdown: shutdown,
         }
     }
 
