@@ -32,6 +32,7 @@
 #[path = "support"]
 mod support {
     pub(crate) mod app;
+    pub(crate) mod certificates;
     pub(crate) mod control_plane;
     pub(crate) mod documents;
     pub(crate) mod envoy;
@@ -53,6 +54,7 @@ mod stories {
     pub(crate) mod drain;
     pub(crate) mod first_start;
     pub(crate) mod grpc;
+    pub(crate) mod identity;
     pub(crate) mod load_reports;
     pub(crate) mod lost_proxy;
     pub(crate) mod ordering;
@@ -64,7 +66,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    crash, demo, directory, drain, first_start, grpc, load_reports, lost_proxy, ordering,
+    crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy, ordering,
     other_envoys, settings,
 };
 use support::grpc::Library;
@@ -102,6 +104,14 @@ const STORIES: &[(&str, fn())] = &[
     (
         "load reports prove a drain under load, and come fast only while it lasts",
         load_reports::fast_while_it_drains,
+    ),
+    (
+        "mtls.yaml rolls without loss while every certificate and CA is replaced",
+        identity::certificates_change_in_mid_roll,
+    ),
+    (
+        "an Envoy with the certificate of another is told nothing",
+        identity::nobody_is_told_what_is_anothers,
     ),
     (
         "after kill -9 in mid-roll Envoys are sent nothing that they have, and the roll goes on",

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tidegate::api::HistoryPage;
 use tidegate::engine::{InstanceView, ProxyView, RolloutView, ServiceView, View};
 
+use super::certificates::SETTINGS;
 use super::http::{self, Answer};
 use super::process::Process;
 use super::tools::tidegate;
@@ -65,6 +66,10 @@ impl ControlPlane {
             .args(["--listen-api", &self.api.to_string()])
             .arg("--data")
             .arg(self.directory.join("data"));
+        let settings = self.directory.join(SETTINGS);
+        if settings.exists() {
+            command.arg("-c").arg(settings);
+        }
         if let Some(documents) = &self.documents {
             command.arg("--documents").arg(documents);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::certificates::relocated;
 use super::http;
 use super::process::Process;
 use super::tools;
@@ -20,7 +21,8 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts one as `id`, from `envoy-configs/<file>` with nothing replaced but its ports and id.
+    /// Starts one as `id`, from `envoy-configs/<file>` with nothing replaced but its ports, its id
+    /// and where its certificates are.
     pub(crate) fn start(file: &str, id: &str, xds: SocketAddr, directory: &Path) -> Self {
         let path = tools::repository().join("envoy-configs").join(file);
         let text = fs_err::read_to_string(path).unwrap();
@@ -33,6 +35,7 @@ impl Envoy {
             .replace("port_value: 9901", "port_value: 0")
             .replace("port_value: 10000", "port_value: 0")
             .replace("port_value: 18000", &format!("port_value: {}", xds.port()));
+        let text = relocated(&text, &directory.join(format!("{id}-tls")));
         let config = directory.join(format!("{id}.yaml"));
         fs_err::write(&config, text).unwrap();
 

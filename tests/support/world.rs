@@ -25,7 +25,13 @@ pub(crate) struct World {
 impl World {
     /// A control plane with these documents, and no instances.
     pub(crate) fn with(documents: &Documents) -> Self {
+        Self::prepared(documents, |_| {})
+    }
+
+    /// The same, with something in its directory before it starts.
+    pub(crate) fn prepared(documents: &Documents, prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        prepare(directory.path());
         let control = ControlPlane::start(directory.path(), None);
         control.apply(&documents.yaml());
         Self::of(control, directory)

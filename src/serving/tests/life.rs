@@ -134,19 +134,19 @@ async fn a_panic_ends_one_stream() {
 /// Counts, not times: every one of a fleet that comes at once is served, and none is left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_that_comes_at_once_is_let_in() {
-    const FLEET: usize = 400;
+    let count = fleet();
     let lifetimes = Lifetimes {
         drain_window: Span::millis(200),
         ..Lifetimes::default()
     };
     let world = World::new(Limits::default(), lifetimes);
-    let come = (0..FLEET).map(|_| async {
+    let come = (0..count).map(|_| async {
         let client = world.connect().await;
         let held = client.call("/hold").await.unwrap();
         (client, held)
     });
     let fleet = futures_util::future::join_all(come).await;
-    assert_eq!(Counts::of(&world.counts.open), FLEET);
+    assert_eq!(Counts::of(&world.counts.open), count);
     world.draining.cancel();
     let told = fleet.into_iter().map(|(client, held)| async {
         let words = trailers(held).await;
@@ -157,5 +157,16 @@ async fn a_fleet_that_comes_at_once_is_let_in() {
         assert!(words.starts_with("this server shuts down"), "{words}");
     }
     soon(world.served).await.unwrap();
-    assert_eq!(Counts::of(&world.counts.opened), FLEET);
+    assert_eq!(Counts::of(&world.counts.opened), count);
+}
+
+/// As many clients as the process may have, up to 5,000: each takes two files.
+fn fleet() -> usize {
+    let limits = fs_err::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let most = files.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    let most: usize = most.unwrap_or(1024);
+    (most / 3).min(5_000)
 }
