@@ -14,6 +14,7 @@ mod caller;
 mod certificates;
 mod connection;
 mod observer;
+mod patience;
 mod port;
 mod seldom;
 mod streams;

@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::caller::{Caller, End, Shared};
 use super::certificates::Trust;
+use super::patience::Patient;
 use super::streams::{Streams, cutter};
 use crate::domain::Lifetimes;
 
@@ -71,6 +72,8 @@ pub(super) struct Life {
     pub(super) first_request: Duration,
     /// From its polite end to its hard one.
     pub(super) grace: Duration,
+    /// How long its peer may read nothing of what it is sent.
+    pub(super) unread: Duration,
     /// Whose certificates are trusted, and which this peer has shown.
     pub(super) proof: Option<Proof>,
 }
@@ -106,6 +109,7 @@ pub(super) async fn serve<I>(
             Ok::<_, Infallible>(infallible(routes.call(request).await))
         }
     });
+    let io = Patient::new(io, life.unread);
     let mut connection = pin!(http2.serve_connection(TokioIo::new(io), service));
     let grace = life.grace;
     let why = tokio::select! {

@@ -160,7 +160,8 @@ impl Port {
             age_jitter,
             grace,
             drain_window,
-            ..
+            keepalive_interval,
+            keepalive_timeout,
         } = self.options.lifetimes;
         let life = |proof| Life {
             age_max: age_max.duration() + part(age_jitter, of_age),
@@ -168,6 +169,8 @@ impl Port {
             turn: part(drain_window, of_turn),
             first_request: self.options.limits.first_request_time.duration(),
             grace: grace.duration(),
+            // As long as it takes to find out that a peer is gone.
+            unread: keepalive_interval.duration() + keepalive_timeout.duration(),
             proof,
         };
         let Some(tls) = &self.options.tls else {

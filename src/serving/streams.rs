@@ -1,8 +1,8 @@
 //! A task for each stream of a connection, that can be cut from outside.
 //!
-//! HTTP/2 asks a response for its next piece only when the peer has room for it. A peer that reads
-//! nothing is never asked for, so the response cannot end itself: its task is ended instead, which
-//! resets the stream and leaves its connection and the others on it alone.
+//! A response is asked for its next piece only when the one before has found room at the peer. While
+//! the peer reads nothing the response is not asked, and cannot end itself: its task is ended instead,
+//! which resets the stream and leaves its connection and the others on it alone.
 
 use futures_util::future::{AbortHandle, Abortable};
 use hyper::rt::Executor;

@@ -84,6 +84,16 @@ fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Arc<Snapshot> {
     Arc::new(Snapshot::new(Generation(generation), vec![audience]))
 }
 
+/// What every Envoy is to have.
+fn for_all(resources: ResourceSet) -> Arc<Snapshot> {
+    let generation = resources.generation;
+    let audience = Audience {
+        selector: ProxySelector::default(),
+        resources: [(Client::Envoy, Arc::new(resources))].into(),
+    };
+    Arc::new(Snapshot::new(generation, vec![audience]))
+}
+
 struct World {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     events: mpsc::Receiver<Event>,
@@ -297,12 +307,7 @@ async fn a_proxy_that_no_gateway_selects_is_told_nothing_until_one_does() {
         ResourceKind::Cluster,
         encoded(ResourceKind::Cluster, "z", "1"),
     );
-    let audience = Audience {
-        selector: ProxySelector::default(),
-        resources: [(Client::Envoy, Arc::new(all))].into(),
-    };
-    let next = Snapshot::new(Generation(2), vec![audience]);
-    world.snapshots.send_replace(Some(Arc::new(next)));
+    world.snapshots.send_replace(Some(for_all(all)));
     assert_eq!(names(&receive(&mut responses).await), [("z", "1")]);
 }
 

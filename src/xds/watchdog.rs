@@ -1,7 +1,7 @@
 //! Cuts streams whose peer reads nothing.
 //!
-//! A stream runs only while its peer has room for what it says. So one that has said something and is
-//! never asked for more cannot end itself: it notes when it spoke, and somebody else looks at the note.
+//! A stream runs only when its last word has found room at the peer. So one that has spoken and is not
+//! asked for more cannot end itself: it notes when it spoke, and somebody else looks at the note.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};

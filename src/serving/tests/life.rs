@@ -1,6 +1,6 @@
 //! How connections begin, are limited and end.
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
@@ -118,6 +118,36 @@ async fn a_stream_that_nobody_reads_is_cut_and_its_connection_goes_on() {
     let error = error.await;
     assert!(error.to_string().contains("body"), "{error}");
     assert_eq!(client.status_of(ANYBODY).await, "0 yes");
+}
+
+/// The head of HTTP/2 as RFC 9113 has it, with all the room that a client can give, and a call of
+/// `/flood`.
+const GREEDY: &[&[u8]] = &[
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    // SETTINGS: INITIAL_WINDOW_SIZE is 2^31 - 1.
+    b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff",
+    // WINDOW_UPDATE of the connection by nearly as much.
+    b"\0\0\x04\x08\0\0\0\0\0\x7f\xf0\0\0",
+    // HEADERS, of which no more come: POST, http, a path and an authority.
+    b"\0\0\x10\x01\x05\0\0\0\x01\x83\x86\x44\x06/flood\x41\x04port",
+];
+
+#[tokio::test]
+async fn who_gives_all_room_and_then_reads_nothing_is_dropped() {
+    let lifetimes = Lifetimes {
+        keepalive_interval: Span::millis(50),
+        keepalive_timeout: Span::millis(50),
+        ..calm()
+    };
+    let world = World::new(Limits::default(), lifetimes);
+    let mut client = TcpStream::connect(world.address).await.unwrap();
+    client.write_all(&GREEDY.concat()).await.unwrap();
+    until("it is let in", || Counts::of(&world.counts.opened) == 1).await;
+    world.until_open(0).await;
+    // It was sent as much as the sockets hold, so it was not dropped for what it said.
+    let mut sent = Vec::new();
+    let _ = soon(client.read_to_end(&mut sent)).await;
+    assert!(sent.len() > 100_000, "{}", sent.len());
 }
 
 #[tokio::test]

@@ -13,12 +13,22 @@ async fn a_peer_that_reads_nothing_is_cut_and_the_others_on_its_connection_are_n
     let mut world = World::with(limits).await;
     let (stuck, _never_read) = world.delta().await;
     stuck.send(first_delta()).await.unwrap();
+    let endpoints = DeltaDiscoveryRequest {
+        node: None,
+        type_url: ResourceKind::Endpoint.type_url().into(),
+        resource_names_subscribe: vec!["0".into()],
+        ..first_delta()
+    };
+    stuck.send(endpoints).await.unwrap();
     assert!(matches!(world.event().await, ProxyEvent::Connected(_)));
-    // More than there is room for, in several messages.
+    // The clusters are more than there is room for; then the endpoint cannot even be handed over, and
+    // from there on nobody asks the stream for anything.
     let version = "v".repeat(100_000);
-    let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
-    let clusters: Vec<_> = many.iter().map(|name| (&**name, &*version)).collect();
-    world.snapshots.send_replace(Some(snapshot(1, &clusters)));
+    let mut resources = ResourceSet::new(Generation(1));
+    for kind in [ResourceKind::Cluster, ResourceKind::Endpoint] {
+        resources.insert(kind, encoded(kind, "0", &version));
+    }
+    world.snapshots.send_replace(Some(for_all(resources)));
     assert_eq!(world.event().await, ProxyEvent::Disconnected);
 
     world
