@@ -11,13 +11,16 @@ SCENARIO ?= rolling
 DEMO_ARGS ?=
 
 # Tests and the demo look for Envoy in TIDEGATE_ENVOY, then in target/tools/bin, then on the PATH.
+# The adapter of the public xDS harness is built for tests alone.
+TEST_FEATURES := harness-adapter
+
 TOOLS := target/tools
 VENV := $(TOOLS)/venv
 INSTALLED := $(TOOLS)/installed.txt
 NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools build demo test check clean
+.PHONY: help tools node-tools build demo test conformance check clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,12 +63,17 @@ build: ## Build target/debug/tidegate (dependencies optimised, see Cargo.toml)
 demo: tools build ## Roll ten instances under load through real Envoys; SCENARIO=crash and others
 	$(PROGRAM) demo --scenario $(SCENARIO) $(DEMO_ARGS)
 
+# With the feature for all tests, so that nothing is built a second time for those that need it.
 test: tools ## Run all tests, those with real Envoys included
-	cargo test --locked
+	cargo test --locked --features $(TEST_FEATURES)
+
+conformance: tools ## Run the table of the protocol's rules, with real Envoys; see docs/conformance.md
+	cargo test --locked --features $(TEST_FEATURES) --test conformance -- --quiet --include-ignored
 
 check: tools ## Formatting, lints, licences and sources of dependencies
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --locked --features $(TEST_FEATURES) -- -D warnings
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
 
 clean: ## Remove everything that was built or fetched

@@ -151,8 +151,10 @@ fn content(resource: &Resource) -> Vec<u8> {
     resources.pop().unwrap_or_default().content
 }
 
+/// What a node has, to be changed.
 fn own(snapshot: &Snapshot, node: &ProxyId) -> Result<ResourceSet, Fault> {
-    let set = snapshot.own(node).map(|set| ResourceSet::clone(set));
+    let set = snapshot.own(node);
+    let set = set.map(|set| set.next(snapshot.generation.next()));
     set.ok_or_else(|| Fault::NoState(node.clone()))
 }
 

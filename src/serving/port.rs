@@ -145,16 +145,50 @@ impl Port {
         }
     }
 
+    /// Serves one connection that came without a listener, such as a pipe in memory. Nobody is asked
+    /// who is at its other end.
+    pub async fn serve_one<I>(&self, io: I)
+    where
+        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let life = self.life((0.0, 0.0), None);
+        self.connected(io, Peer::Unasked, life).await;
+    }
+
     /// Finds out who it is, then serves it. `jitter` has two numbers from 0 to 1.
     async fn take(
         self: Arc<Self>,
         socket: TcpStream,
         from: SocketAddr,
         _slot: OwnedSemaphorePermit,
-        (of_age, of_turn): (f64, f64),
+        jitter: (f64, f64),
     ) {
         // A response is written whole; waiting for more would only delay it.
         let _ = socket.set_nodelay(true);
+        let Some(tls) = &self.options.tls else {
+            let life = self.life(jitter, None);
+            return self.connected(socket, Peer::Unasked, life).await;
+        };
+        let shaken = tokio::select! {
+            // Nothing is lost yet: whoever is still shaking hands goes elsewhere.
+            () = self.draining.cancelled() => return,
+            shaken = self.shake_hands(socket, tls) => shaken,
+        };
+        match shaken {
+            Ok((stream, peer, proof)) => {
+                let life = self.life(jitter, Some(proof));
+                self.connected(stream, peer, life).await;
+            }
+            Err(error) => {
+                self.options.observer.connection_refused(Refused::Handshake);
+                if let Some(passed_over) = self.failures.passed_over(clock::now()) {
+                    tracing::warn!(%from, %error, passed_over, "TLS handshake failed");
+                }
+            }
+        }
+    }
+
+    fn life(&self, (of_age, of_turn): (f64, f64), proof: Option<Proof>) -> Life {
         let Lifetimes {
             age_max,
             age_jitter,
@@ -163,7 +197,7 @@ impl Port {
             keepalive_interval,
             keepalive_timeout,
         } = self.options.lifetimes;
-        let life = |proof| Life {
+        Life {
             age_max: age_max.duration() + part(age_jitter, of_age),
             draining: self.draining.clone(),
             turn: part(drain_window, of_turn),
@@ -172,23 +206,6 @@ impl Port {
             // As long as it takes to find out that a peer is gone.
             unread: keepalive_interval.duration() + keepalive_timeout.duration(),
             proof,
-        };
-        let Some(tls) = &self.options.tls else {
-            return self.connected(socket, Peer::Unasked, life(None)).await;
-        };
-        let shaken = tokio::select! {
-            // Nothing is lost yet: whoever is still shaking hands goes elsewhere.
-            () = self.draining.cancelled() => return,
-            shaken = self.shake_hands(socket, tls) => shaken,
-        };
-        match shaken {
-            Ok((stream, peer, proof)) => self.connected(stream, peer, life(Some(proof))).await,
-            Err(error) => {
-                self.options.observer.connection_refused(Refused::Handshake);
-                if let Some(passed_over) = self.failures.passed_over(clock::now()) {
-                    tracing::warn!(%from, %error, passed_over, "TLS handshake failed");
-                }
-            }
         }
     }
 

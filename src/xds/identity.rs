@@ -13,6 +13,9 @@ use crate::domain::{BadName, Locality, ProxyId, ProxyIdentity};
 /// Most metadata entries kept of one node; gateways select by a few.
 const METADATA_MAX: usize = 256;
 
+/// Most characters of a refused id that are shown: a status travels in headers, which are small.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// Why a node is no identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadNode {
@@ -66,7 +69,7 @@ pub fn check_same_node(owner: &ProxyId, id: &str) -> Result<(), Status> {
     if id.is_empty() || id == owner.as_str() {
         return Ok(());
     }
-    let (before, after) = (owner.to_string(), id.to_owned());
+    let (before, after) = (owner.to_string(), shown(id));
     Err(BadNode::Other { before, after }.status())
 }
 
@@ -78,7 +81,10 @@ pub(super) fn identify(node: Option<Node>, bytes_max: usize) -> Result<ProxyIden
         .ok_or(BadNode::Missing)?;
     let id: ProxyId = match node.id.parse() {
         Ok(id) => id,
-        Err(cause) => return Err(BadNode::Id { id: node.id, cause }),
+        Err(cause) => {
+            let id = shown(&node.id);
+            return Err(BadNode::Id { id, cause });
+        }
     };
     let version = match node.user_agent_version_type {
         Some(UserAgentVersionType::UserAgentBuildVersion(build)) => dotted(&build),
@@ -131,6 +137,15 @@ pub(super) fn identify(node: Option<Node>, bytes_max: usize) -> Result<ProxyIden
             .trim()
             .to_owned(),
     })
+}
+
+/// As much of what a node calls itself as fits in the status that refuses it.
+pub(super) fn shown(id: &str) -> String {
+    let mut shown: String = id.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < id.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn dotted(build: &BuildVersion) -> String {

@@ -17,7 +17,7 @@ use http_body::Frame;
 use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status, Streaming};
 
-use super::identity::{check_same_node, identify};
+use super::identity::{check_same_node, identify, shown};
 use super::registry::Seat;
 use super::server::{Shared, Snapshots};
 use super::watchdog::Watch;
@@ -109,7 +109,7 @@ impl Machine {
                 Err(Status::invalid_argument(format!(
                     "this service is for {}, not for {:?}; use the aggregated service, or that type's own",
                     only.type_url(),
-                    url.as_str(),
+                    shown(url.as_str()),
                 )))
             }
             (None, url) if url.as_str().is_empty() => Err(Status::invalid_argument(

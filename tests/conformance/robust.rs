@@ -1,0 +1,588 @@
+//! Rules 54 to 66: slow clients, odd clients, many clients, and the end.
+
+use tidegate::domain::Limits;
+use tidegate::snapshot::ResourceKind;
+
+use super::client::{Ask, Client};
+use super::row::{Rule, elsewhere, envoy, served, wire};
+use super::variant::{ADS, ALL, DELTA, SOTW, Variant};
+use super::world::{NODE, STREAMS_PER_NODE_MAX, World, version};
+use crate::stories::identity;
+
+pub(crate) const RULES: &[Rule] = &[
+    served(
+        54,
+        "A slow client gets the newest state and no backlog.",
+        &[
+            wire("a thousand states while one is unanswered", ALL, coalesced),
+            wire("a thousand requests that nobody listens to", ALL, flood),
+        ],
+    ),
+    served(
+        55,
+        "A client that is stuck holds up nobody, and is cut off after a while.",
+        &[
+            wire("others go on", ALL, stuck_alone),
+            wire("the end of patience", ALL, cut_off),
+            elsewhere(
+                "one that reads nothing is cut off as well",
+                "src/xds/tests/limits.rs",
+                "a_peer_that_reads_nothing_is_cut_and_the_others_on_its_connection_are_not",
+            ),
+        ],
+    ),
+    served(
+        56,
+        "Requests go before pushes.",
+        &[wire(
+            "a new client is answered while others are behind",
+            ALL,
+            requests_first,
+        )],
+    ),
+    served(
+        57,
+        "Large messages pass, and large answers come in pieces that clients take.",
+        &[
+            wire(
+                "50,000 names in one request, each answered",
+                ALL,
+                many_names,
+            ),
+            wire(
+                "50,000 versions in the first request of a client that comes back",
+                DELTA,
+                many_versions,
+            ),
+            wire("pieces under 4 MiB", ALL, pieces),
+            wire(
+                "one piece larger than 4 MiB, where it cannot be split",
+                SOTW,
+                one_piece,
+            ),
+        ],
+    ),
+    served(
+        58,
+        "A peer that is gone without a word is noticed by HTTP/2 pings.",
+        &[elsewhere(
+            "a connection whose pings are not answered is dropped",
+            "src/serving/tests/life.rs",
+            "who_gives_all_room_and_then_reads_nothing_is_dropped",
+        )],
+    ),
+    served(
+        59,
+        "Beyond a limit there is RESOURCE_EXHAUSTED, and memory for everybody else.",
+        &[
+            wire("names of a type on a stream", ALL, too_many_names),
+            wire("streams of a node", ADS, too_many_streams),
+            wire("a name of 10 MB", ALL, long_name),
+            wire("a request of 40 MB", ALL, too_large_request),
+            elsewhere(
+                "bytes of a node, and the time to the first request",
+                "src/xds/tests/limits.rs",
+                "a_stream_ends_with_the_name_of_the_limit",
+            ),
+            elsewhere(
+                "connections",
+                "src/serving/tests/life.rs",
+                "connections_are_limited_and_a_place_is_free_again_when_one_ends",
+            ),
+        ],
+    ),
+    served(
+        60,
+        "Who connects may speak for the nodes that its certificate is for, and is told of no others.",
+        &[
+            elsewhere(
+                "the names in a certificate, against the node",
+                "src/serving/tests/tls.rs",
+                "a_certificate_speaks_for_the_node_that_it_names",
+            ),
+            elsewhere(
+                "no certificate of the right CA, no question",
+                "src/serving/tests/tls.rs",
+                "who_has_no_certificate_of_the_right_ca_never_gets_to_ask",
+            ),
+            elsewhere(
+                "certificates and CAs change under way",
+                "src/serving/tests/tls.rs",
+                "certificates_change_under_way_and_who_is_no_longer_trusted_goes",
+            ),
+            envoy(
+                "an Envoy with the certificate of another is told nothing",
+                identity::nobody_is_told_what_is_anothers,
+            ),
+            envoy(
+                "mtls.yaml rolls without loss while every certificate and CA is replaced",
+                identity::certificates_change_in_mid_roll,
+            ),
+        ],
+    ),
+    served(
+        61,
+        "A shutdown ends streams with a word.",
+        &[
+            wire("UNAVAILABLE, and the streams are gone", ALL, shutdown),
+            elsewhere(
+                "one after the other, then the port",
+                "src/serving/tests/life.rs",
+                "a_drain_ends_streams_with_a_reason_and_then_the_port",
+            ),
+            elsewhere(
+                "who does not end is ended",
+                "src/serving/tests/life.rs",
+                "a_drain_does_not_wait_for_who_does_not_end",
+            ),
+        ],
+    ),
+    served(
+        62,
+        "Connections end when they are old, each at a moment of its own.",
+        &[elsewhere(
+            "the age of a connection",
+            "src/serving/tests/life.rs",
+            "a_connection_that_is_old_ends",
+        )],
+    ),
+    served(
+        63,
+        "Clients that all come at once all get their state.",
+        &[
+            wire("three hundred of them", ADS, storm),
+            elsewhere(
+                "a fleet of connections over sockets",
+                "src/serving/tests/life.rs",
+                "a_fleet_that_comes_at_once_is_let_in",
+            ),
+        ],
+    ),
+    served(
+        64,
+        "After a node's last stream nothing of it is left.",
+        &[
+            wire("gone, however the stream ended", ALL, forgotten),
+            wire("half-closed by the client", ALL, half_closed),
+        ],
+    ),
+    served(
+        65,
+        "Nothing is answered before the whole state is there.",
+        &[
+            wire("no word, then all of it", ALL, not_before_ready),
+            wire(
+                "nor to a node that nothing is known for",
+                ALL,
+                not_for_strangers,
+            ),
+        ],
+    ),
+    served(
+        66,
+        "A bad request ends its own stream at most.",
+        &[
+            wire("odd names", ALL, odd_names),
+            wire(
+                "a state-of-the-world request on a delta method, and the other way round",
+                ALL,
+                other_message,
+            ),
+            wire("contradictions in one request", ALL, contradictions),
+            elsewhere(
+                "a panic of our own",
+                "src/serving/tests/life.rs",
+                "a_panic_ends_one_stream",
+            ),
+        ],
+    ),
+];
+
+fn coalesced(v: Variant) {
+    let world = World::with("e:a@0");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("e", "a"), "e a@0");
+    for content in 1..=1000 {
+        world.publish(&format!("e:a@{content}"));
+        world.idle();
+    }
+    assert_eq!(client.ack("e"), "e a@1000");
+    assert_eq!(client.ack("e"), "");
+}
+
+fn flood(v: Variant) {
+    let world = World::with("c:a@1 e:a@1");
+    let mut client = world.client(v);
+    client.send("e", asking(&["a"]));
+    for round in 0..1000 {
+        client.send(
+            "e",
+            asking(if round % 2 == 0 { &["a", "z"] } else { &["a"] }),
+        );
+    }
+    let heard = client.heard();
+    let answers = heard.split(", ").count();
+    assert!(heard.starts_with("e a@1") && answers == 1, "{heard}");
+    let mut other = Client::new(&world, v, NODE);
+    assert_eq!(other.ask("e", "a"), "e a@1");
+}
+
+fn asking(names: &[&str]) -> Ask {
+    Ask {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Ask::default()
+    }
+}
+
+fn stuck_alone(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut stuck = world.client(v);
+    stuck.send("e", asking(&["a"]));
+    let mut other = world.client(v);
+    assert_eq!(other.ask("e", "a"), "e a@1");
+    for content in 2..50 {
+        assert_eq!(other.ack("e"), "");
+        world.publish(&format!("e:a@{content}"));
+        assert_eq!(other.heard(), format!("e a@{content}"));
+    }
+    assert_eq!(stuck.heard(), "e a@1");
+    assert_eq!(stuck.ack("e"), "e a@49");
+}
+
+fn cut_off(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("e", "a"), "e a@1");
+    world.pass(Limits::default().ack_time);
+    assert_eq!(client.heard(), "! DeadlineExceeded");
+    assert_eq!(world.events().last().unwrap(), "test-id disconnected");
+}
+
+fn requests_first(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut busy: Vec<Client<'_>> = (0..5)
+        .map(|_| {
+            let mut client = world.client(v);
+            assert_eq!(client.ask("e", "a"), "e a@1");
+            client
+        })
+        .collect();
+    // Each has a push to come once it has answered; the one that asks first waits for none of them.
+    world.publish("e:a@2");
+    assert_eq!(world.client(v).ask("e", "a"), "e a@2");
+    for client in &mut busy {
+        assert_eq!(client.ack("e"), "e a@2");
+    }
+}
+
+/// As many as a stream may have of one type.
+const NAMES: usize = 50_000;
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("name-{n:06}")).collect()
+}
+
+fn endpoints(names: &[String], content: &str) -> Vec<(ResourceKind, String, String)> {
+    let each = |name: &String| (ResourceKind::Endpoint, name.clone(), content.to_owned());
+    names.iter().map(each).collect()
+}
+
+fn many_names(v: Variant) {
+    let world = World::new();
+    let names = names(NAMES);
+    world.publish_all(NODE, endpoints(&names, "1"));
+    let mut client = world.client(v);
+    client.send(
+        "e",
+        Ask {
+            names: names.clone(),
+            ..Ask::default()
+        },
+    );
+    let mut told = 0;
+    let mut heard = client.heard();
+    while !heard.is_empty() {
+        told += client.last("e").resources.len();
+        heard = client.ack("e");
+    }
+    assert_eq!(told, NAMES);
+    assert_eq!(world.events().last().unwrap(), "test-id has 1");
+}
+
+fn many_versions(v: Variant) {
+    let world = World::new();
+    let names = names(NAMES);
+    world.publish_all(NODE, endpoints(&names, "1"));
+    let of = |name: &String| (name.clone(), version(ResourceKind::Endpoint, name, "1"));
+    let mut held: super::world::Versions = names.iter().map(of).collect();
+    held.insert(names[7].clone(), "old".into());
+    let mut client = world.client(v);
+    let ask = Ask {
+        names: names.clone(),
+        held,
+        ..Ask::default()
+    };
+    assert_eq!(client.put("e", ask), format!("e {}@1", names[7]));
+}
+
+fn pieces(v: Variant) {
+    /// What a gRPC client takes unless told otherwise.
+    const CLIENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+    let world = World::new();
+    let names = names(64);
+    let content = "x".repeat(200_000);
+    world.publish_all(NODE, endpoints(&names, &content));
+    let mut client = world.client(v);
+    client.send(
+        "e",
+        Ask {
+            names,
+            ..Ask::default()
+        },
+    );
+    let mut told = 0;
+    let mut count = 0;
+    let mut heard = client.heard();
+    while !heard.is_empty() {
+        let last = client.last("e");
+        assert!(last.bytes < CLIENT_BYTES_MAX, "{}", last.bytes);
+        told += last.resources.len();
+        count += 1;
+        heard = client.ack("e");
+    }
+    assert!(told == 64 && count > 1, "{told} resources in {count}");
+}
+
+fn one_piece(v: Variant) {
+    let world = World::new();
+    let content = "x".repeat(200_000);
+    let cluster = |name: String| (ResourceKind::Cluster, name, content.clone());
+    world.publish_all(NODE, names(64).into_iter().map(cluster).collect());
+    let mut client = world.client(v);
+    assert!(client.ask("c", "").starts_with("c name-000000@x"));
+    assert_eq!(client.last("c").resources.len(), 64);
+    assert_eq!(client.ack("c"), "");
+}
+
+fn too_many_names(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    let ask = Ask {
+        names: names(NAMES + 1),
+        ..Ask::default()
+    };
+    assert_eq!(client.put("e", ask), "! ResourceExhausted");
+    let message = client.ends[0].message();
+    assert!(
+        message.contains("50000") && message.contains("50001"),
+        "{message}"
+    );
+    // Little by little is too many as well, in delta; a list that is short again is not.
+    let mut client = world.client(v);
+    client.ask("e", "a");
+    let mut heard = client.ack("e");
+    for part in names(NAMES).chunks(10_000) {
+        let ask = Ask {
+            names: part.to_owned(),
+            ..client.answer("e")
+        };
+        heard = client.put("e", ask);
+    }
+    assert_eq!(heard.ends_with("! ResourceExhausted"), v.is_delta);
+}
+
+fn too_many_streams(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut clients = Vec::new();
+    let refused = loop {
+        let mut client = world.client(v);
+        let heard = client.ask("c", "");
+        if heard != "c a@1" {
+            break heard;
+        }
+        clients.push(client);
+        assert!(clients.len() <= STREAMS_PER_NODE_MAX);
+    };
+    assert_eq!(refused, "! ResourceExhausted");
+    let mut other = Client::new(&world, v, "other");
+    world.publish_to("other", "c:b@1");
+    assert_eq!(other.ask("c", ""), "c b@1");
+    drop(clients);
+    world.idle();
+    assert_eq!(world.client(v).ask("c", ""), "c a@1");
+}
+
+fn long_name(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    let name = "n".repeat(10_000_000);
+    let heard = client.put("e", asking(&["a", &name]));
+    if heard.starts_with('!') {
+        assert!(heard.starts_with("! ResourceExhausted") || heard.starts_with("! InvalidArgument"));
+    } else {
+        assert!(heard.contains("a@1"));
+    }
+    assert_eq!(world.client(v).ask("e", "a"), "e a@1");
+}
+
+fn too_large_request(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    let name = "n".repeat(40_000_000);
+    assert_eq!(client.put("e", asking(&[&name])), "! ResourceExhausted");
+    assert_eq!(world.client(v).ask("e", "a"), "e a@1");
+}
+
+fn shutdown(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("c", ""), "c a@1");
+    world.shut_down();
+    assert_eq!(client.awaited(), "! Unavailable");
+    assert_eq!(world.events().last().unwrap(), "test-id disconnected");
+}
+
+fn storm(v: Variant) {
+    let world = World::new();
+    let mut clients: Vec<Client<'_>> = (0..300)
+        .map(|n| {
+            let node = format!("node-{n}");
+            world.publish_to(&node, "c:a@1 e:a@1");
+            let mut client = Client::new(&world, v, &node);
+            client.send("c", Ask::default());
+            client.send("e", asking(&["a"]));
+            client
+        })
+        .collect();
+    for client in &mut clients {
+        let heard = client.heard();
+        assert_eq!(client.settle(&heard), "c a@1, e a@1");
+    }
+}
+
+fn forgotten(v: Variant) {
+    let world = World::with("e:a@1");
+    for _ in 0..3 {
+        let mut client = world.client(v);
+        assert_eq!(client.ask("e", "a"), "e a@1");
+        assert_eq!(client.ack("e"), "");
+        drop(client);
+        let events = world.events();
+        assert_eq!(events[0], "test-id connected");
+        assert_eq!(events.last().unwrap(), "test-id disconnected");
+    }
+}
+
+fn half_closed(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("e", "a"), "e a@1");
+    assert_eq!(client.finish(), "! Ok");
+    assert_eq!(world.events().last().unwrap(), "test-id disconnected");
+}
+
+fn not_before_ready(v: Variant) {
+    let world = World::new();
+    let mut client = world.client(v);
+    for letter in ["c", "l", "e", "r"] {
+        assert_eq!(client.ask(letter, v.pick("a", "a")), "");
+    }
+    world.publish("c:a@1 e:a@1 l:a@1 r:a@1");
+    let heard = client.heard();
+    let heard = client.settle(&heard);
+    let mut replies: Vec<&str> = heard.split(", ").collect();
+    replies.sort_unstable();
+    assert_eq!(replies, ["c a@1", "e a@1", "l a@1", "r a@1"]);
+}
+
+fn not_for_strangers(v: Variant) {
+    let world = World::new();
+    world.publish_to("other", "c:secret@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("c", ""), "");
+    world.publish_to("other", "c:secret@2");
+    assert_eq!(client.heard(), "");
+    world.publish("c:a@1");
+    assert_eq!(client.heard(), "c a@1");
+}
+
+fn odd_names(v: Variant) {
+    let odd = [
+        "../../etc/passwd",
+        "a\u{0}b",
+        "new\nline",
+        "\u{202e}right-to-left",
+        "**",
+        "*a",
+        "%2a",
+        "☃",
+        " ",
+        "a b",
+    ];
+    let world = World::new();
+    let triples = |names: &[&str]| -> Vec<_> {
+        let each = |name: &&str| (ResourceKind::Endpoint, (*name).to_owned(), "1".to_owned());
+        names.iter().map(each).collect()
+    };
+    world.publish_all(NODE, triples(&odd));
+    let mut client = world.client(v);
+    client.put("e", asking(&odd));
+    let mut told: Vec<String> = client
+        .last("e")
+        .resources
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
+    told.sort_unstable();
+    let mut asked = odd.map(str::to_owned);
+    asked.sort_unstable();
+    assert_eq!(told, asked);
+    assert_eq!(client.ack("e"), "");
+    world.publish_all(NODE, Vec::new());
+    client.heard();
+    assert_eq!(client.ends.len(), 0);
+}
+
+fn other_message(v: Variant) {
+    // The names of a delta request stand where a state-of-the-world request has its version, so what
+    // arrives makes little sense. It may be answered or refused, and it must harm nobody.
+    let world = World::with("c:a@1 e:a@1");
+    let mut other = world.client(v);
+    assert_eq!(other.ask("e", "a"), "e a@1");
+    let mut client = world.client(v);
+    client.is_confused = true;
+    client.send("e", asking(&["a"]));
+    client.send("e", asking(&["a", "b"]));
+    world.idle();
+    assert_eq!(other.ack("e"), "");
+    world.publish("c:a@1 e:a@2");
+    assert_eq!(other.heard(), "e a@2");
+}
+
+fn contradictions(v: Variant) {
+    let world = World::with("c:a@1 e:a@1");
+    let mut client = world.client(v);
+    let ask = Ask {
+        names: ["*", "a", "", "*", "a"].map(str::to_owned).into(),
+        unsubscribe: ["*", "", "ghost", "a", "*"].map(str::to_owned).into(),
+        held: [
+            ("a".to_owned(), String::new()),
+            (String::new(), "1".to_owned()),
+        ]
+        .into(),
+        version: "made-up".into(),
+        nonce: "made-up".into(),
+        error: Some("an error of nothing".into()),
+        ..Ask::default()
+    };
+    client.put("c", ask.clone());
+    client.put("e", ask);
+    assert_eq!(client.ends.len(), 0);
+    let events = world.events();
+    assert!(
+        !events.iter().any(|event| event.contains("refused")),
+        "{events:?}"
+    );
+    let mut other = world.client(v);
+    assert_eq!(other.ask("c", ""), "c a@1");
+}
