@@ -23,7 +23,7 @@ PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 .PHONY: help tools node-tools build demo test conformance check clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 tools: $(INSTALLED) node-tools ## Fetch Envoy, cargo-deny and gRPC clients into target/tools (once; versions in tests/)
 

@@ -81,8 +81,8 @@ const PARTS: &[Part] = &[
         harness::RULES,
     ),
     (
-        "The same for its other types",
-        "like harness",
+        "Beside them: its other types, and the program",
+        "beside harness",
         harness::BESIDE,
     ),
 ];

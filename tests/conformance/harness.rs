@@ -9,11 +9,18 @@
 //! which, the two are listeners and routes, as in the scenario on named resources that says so. The
 //! other types are rows as well, apart, so that the 98 stay the 98.
 
+use std::net::TcpStream;
+use std::process::Command;
+
 use super::adapter::{Adapter, world};
 use super::client::{Ask, Client};
 use super::row::{Rule, harness, served};
 use super::variant::{ALL, DELTA, DELTA_ADS, SOTW, SOTW_ADS, Variant};
 use super::world::World;
+use crate::support::control_plane::two_free_addresses;
+use crate::support::process::Process;
+use crate::support::tools::tidegate;
+use crate::support::wait::{SOON, eventually};
 
 /// Types with a wildcard, and those without.
 const WHOLE: &[&str] = &["c", "l"];
@@ -121,6 +128,11 @@ pub(crate) const RULES: &[Rule] = &[
 /// What is not among the 98.
 pub(crate) const BESIDE: &[Rule] = &[
     served(
+        0,
+        "`tidegate serve --harness-adapter` serves what is set, and nothing before.",
+        &[harness(&["r"], ALL, the_program)],
+    ),
+    served(
         4,
         "Named resources come, and no others.",
         &[harness(OTHERS, ALL, named)],
@@ -210,6 +222,43 @@ fn expect(client: &mut Client<'_>, heard: &str, letter: &str, names: &str, versi
     assert_eq!(client.last(letter).version, version);
     assert_eq!(client.ack(letter), "");
     assert!(client.requests() > client.responses());
+}
+
+/// The real program, over sockets.
+fn the_program(v: Variant, letter: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let (xds, api) = two_free_addresses();
+    let (adapter_at, _) = two_free_addresses();
+    let mut command = Command::new(tidegate());
+    command
+        .args(["serve", "--exit-with-stdin"])
+        .args(["--listen-xds", &xds.to_string()])
+        .args(["--listen-api", &api.to_string()])
+        .args(["--harness-adapter", &adapter_at.to_string()])
+        .arg("--data")
+        .arg(directory.path().join("data"));
+    let mut process = Process::start("tidegate", &mut command, directory.path());
+    for address in [adapter_at, xds] {
+        eventually(SOON, "the ports to be open", || {
+            process.check();
+            TcpStream::connect(address)
+        });
+    }
+    let (world, beside) = (World::at(xds), World::at(adapter_at));
+    let adapter = Adapter::connect(&beside);
+    let mut client = world.client(v);
+    client.send(
+        letter,
+        Ask {
+            names: vec!["A".into()],
+            ..Ask::default()
+        },
+    );
+    assert_eq!(client.heard(), "");
+    adapter.set_state(&beside, "7", &[(letter, "A"), (letter, "B")]);
+    let heard = client.awaited();
+    assert_eq!(heard, format!("{letter} A@"));
+    assert_eq!(client.last(letter).version, "7");
 }
 
 fn wildcard(v: Variant, letter: &str) {

@@ -4,34 +4,35 @@ use super::world::World;
 
 const WHY: &str = "it needs --features harness-adapter";
 
+/// There is none, and whatever wants it says why.
+pub(crate) struct Adapter(&'static str);
+
 pub(crate) fn world() -> World {
     panic!("{WHY}")
 }
 
-pub(crate) struct Adapter;
-
 impl Adapter {
     pub(crate) fn connect(_: &World) -> Self {
-        Self
+        Self(WHY)
     }
 
     pub(crate) fn set_state(&self, _: &World, _: &str, _: &[(&str, &str)]) {
-        unreachable!("{WHY}")
+        panic!("{}", self.0)
     }
 
     pub(crate) fn clear_state(&self, _: &World) {
-        unreachable!("{WHY}")
+        panic!("{}", self.0)
     }
 
     pub(crate) fn update(&self, _: &World, _: &str, _: &str, _: &str) {
-        unreachable!("{WHY}")
+        panic!("{}", self.0)
     }
 
     pub(crate) fn add(&self, _: &World, _: &str, _: &str, _: &str) {
-        unreachable!("{WHY}")
+        panic!("{}", self.0)
     }
 
     pub(crate) fn remove(&self, _: &World, _: &str, _: &str, _: &str) {
-        unreachable!("{WHY}")
+        panic!("{}", self.0)
     }
 }

@@ -66,8 +66,8 @@ fn missing(parts: &[Part]) -> Vec<String> {
         .flat_map(|(_, _, rules)| rules.iter().flat_map(|r| r.rows));
     rows.filter_map(|row| match row.how {
         How::Elsewhere(file, test) => {
-            let text = fs_err::read_to_string(repository().join(file)).unwrap_or_default();
-            (!text.contains(&format!("fn {test}("))).then(|| format!("{test} in {file}"))
+            let found = fs_err::read_to_string(repository().join(file)).unwrap_or_default();
+            (!found.contains(&format!("fn {test}("))).then(|| format!("{test} in {file}"))
         }
         How::Envoy(_) | How::Harness(..) | How::Wire(..) => None,
     })
@@ -83,7 +83,7 @@ fn page(parts: &[Part]) -> String {
                 Some(why) => format!("Not served: {} *Because {why}.*", rule.says),
                 None => rule.says.to_owned(),
             };
-            let mut first = Some((rule.number.to_string(), says));
+            let mut first = Some((rule.label(), says));
             for row in rule.rows {
                 let (number, says) = first.take().unwrap_or_default();
                 page += &format!("| {number} | {says} | {} | {} |\n", row.says, place(row));

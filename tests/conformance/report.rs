@@ -67,7 +67,7 @@ pub(crate) fn run(parts: &'static [Part]) -> ExitCode {
 fn name(word: &str, rule: &Rule, row: &Row, on: &str) -> String {
     match row.how {
         How::Envoy(_) => format!("[Envoy] {}", row.says),
-        How::Harness(..) => format!("{word} {} [{on}] {}", rule.number, rule.says),
+        How::Harness(..) => format!("{word} {} [{on}] {}", rule.label(), rule.says),
         How::Elsewhere(..) | How::Wire(..) => {
             format!("{word} {} [{on}] {}", rule.number, row.says)
         }
@@ -191,7 +191,7 @@ fn print(parts: &[Part], outcomes: &BTreeMap<String, bool>, is_partial: bool) {
             }
             if !rows.is_empty() {
                 let mark = rule.not_served.map_or("", |_| " (not served)");
-                lines += &format!("  {:>3}  {}{mark}\n{rows}", rule.number, rule.says);
+                lines += &format!("  {:>3}  {}{mark}\n{rows}", rule.label(), rule.says);
             }
         }
         if !lines.is_empty() {

@@ -4,12 +4,24 @@ use super::variant::Variant;
 
 /// One rule of the protocol, in our words.
 pub(crate) struct Rule {
+    /// 0: it is none of the counted ones.
     pub(crate) number: u8,
     /// What a correct server does.
     pub(crate) says: &'static str,
     /// Why Tidegate does not serve it, where that is so; its rows show what a client gets that asks.
     pub(crate) not_served: Option<&'static str>,
     pub(crate) rows: &'static [Row],
+}
+
+impl Rule {
+    /// Its number, where it has one.
+    pub(crate) fn label(&self) -> String {
+        if self.number == 0 {
+            String::new()
+        } else {
+            self.number.to_string()
+        }
+    }
 }
 
 /// One claim about a rule.

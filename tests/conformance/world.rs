@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use tidegate::xds::{Observer, XdsServer};
 use tokio::io::DuplexStream;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::http::Uri;
 use tonic::service::Routes;
@@ -51,6 +53,7 @@ const IDLE_TURNS: usize = 16;
 pub(crate) struct World {
     runtime: Runtime,
     parked: Arc<Notify>,
+    address: Option<SocketAddr>,
     connections: mpsc::Sender<DuplexStream>,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     generation: Cell<u64>,
@@ -100,14 +103,16 @@ impl World {
         let port = runtime.block_on(async { Port::new(options, routes, shutdown.clone()) });
         let port = Arc::new(port);
         runtime.spawn(async move {
+            let mut open = JoinSet::new();
             while let Some(pipe) = incoming.recv().await {
                 let port = Arc::clone(&port);
-                tokio::spawn(async move { port.serve_one(pipe).await });
+                open.spawn(async move { port.serve_one(pipe).await });
             }
         });
         Self {
             runtime,
             parked,
+            address: None,
             connections,
             snapshots,
             generation: Cell::new(0),
@@ -130,8 +135,20 @@ impl World {
         Client::new(self, variant, NODE)
     }
 
+    /// No server of its own: clients connect to the one that listens at `address`.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            address: Some(address),
+            ..Self::of(|_| Routes::default())
+        }
+    }
+
     /// A connection of its own.
     pub(crate) fn connect(&self) -> Channel {
+        if let Some(address) = self.address {
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+            return self.run(endpoint.connect()).unwrap();
+        }
         let connector = Connector(self.connections.clone());
         let endpoint = Endpoint::from_static("http://in.memory")
             .initial_stream_window_size(WINDOW_BYTES)

@@ -241,7 +241,7 @@ impl Drop for ControlPlane {
 }
 
 /// Addresses that no control plane of this run has had before.
-fn two_free_addresses() -> (SocketAddr, SocketAddr) {
+pub(crate) fn two_free_addresses() -> (SocketAddr, SocketAddr) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Runs at the same time begin at different ports; which of them are free is then tried.
     let begin = u16::try_from(std::process::id() % 100).unwrap() * (PORTS_COUNT / 100);
