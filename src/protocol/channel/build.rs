@@ -68,7 +68,15 @@ impl Channel {
         let version = match self.variant {
             _ if let Some(label) = target.version(self.kind) => label.as_ref().to_owned(),
             Variant::Delta => target.generation.to_string(),
-            Variant::Sotw => content_version(&resources),
+            Variant::Sotw if self.is_whole() => content_version(&resources),
+            // What the client holds of the type once it accepts, so that it is the same after a
+            // restart, whatever came in which response.
+            Variant::Sotw => content_version(
+                self.subscription
+                    .names()
+                    .iter()
+                    .filter_map(|name| wanted.get(name)),
+            ),
         };
         let nonce = nonce(self.kind, number);
         self.outstanding = Some(Outstanding {

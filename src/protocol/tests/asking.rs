@@ -291,3 +291,16 @@ fn names_are_limited() {
         );
     }
 }
+
+#[test]
+fn a_sotw_version_names_what_is_held_however_it_came() {
+    let mut piecemeal = Story::new(Variant::Sotw);
+    piecemeal.snapshot(1, "e:a@1 e:b@1");
+    piecemeal.ask('e', "a b");
+    piecemeal.ack('e');
+    assert_eq!(piecemeal.snapshot(2, "e:a@2 e:b@1"), "e a@2");
+    let mut at_once = Story::new(Variant::Sotw);
+    at_once.snapshot(2, "e:a@2 e:b@1");
+    at_once.ask('e', "a b");
+    assert_eq!(piecemeal.last[&'e'].version, at_once.last[&'e'].version);
+}
