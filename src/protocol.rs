@@ -28,5 +28,5 @@ mod properties;
 mod tests;
 
 pub use channel::{Held, HeldState, Refusal};
-pub use message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
+pub use message::{Ask, NAME_BYTES_MAX, Notice, Refused, Request, Response, TypeUrl, Variant};
 pub use stream::{GATE_TIMEOUT, Stream};

@@ -22,7 +22,7 @@ use entry::{Content, Entry, Told};
 
 use build::content_version;
 
-pub(super) use build::{Built, is_nonce_of};
+pub(super) use build::{Built, is_nonce_of, take_fitting};
 pub use held::{Held, HeldState};
 
 /// One type on one stream.

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use crate::domain::{Generation, Nack};
 use crate::snapshot::{Resource, ResourceKind};
 
+/// Longest resource name in a request, in bytes: longer than any address that servers take. Streams
+/// remember names by the thousand.
+pub const NAME_BYTES_MAX: usize = 4096;
+
 /// How state is carried on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
@@ -75,6 +79,22 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// The names that it adds, or may add, to what the stream remembers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        let (names, initial_versions) = match self {
+            Self::Delta {
+                subscribe,
+                initial_versions,
+                ..
+            } => (subscribe, Some(initial_versions)),
+            Self::Sotw { names, .. } => (names, None),
+        };
+        let held = initial_versions.into_iter().flat_map(BTreeMap::keys);
+        names.iter().chain(held)
+    }
+}
+
 /// One message to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -113,6 +133,14 @@ pub enum Notice {
 /// Why a stream must end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
+    /// A name that is longer than [`NAME_BYTES_MAX`].
+    #[error(
+        "a resource name may have at most {NAME_BYTES_MAX} bytes, this request has one of {bytes}"
+    )]
+    LongName {
+        /// So long.
+        bytes: usize,
+    },
     /// More names of one type than a stream may have.
     #[error(
         "a stream may subscribe to at most {max} names of one type (`limits.namesPerType`), this request makes it {names}; ask for `*` or use several streams"

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::channel::{Built, Channel, Held, Progress, is_nonce_of};
-use super::message::{Ask, Notice, Refused, Request, Response, TypeUrl, Variant};
+use super::channel::{Built, Channel, Held, Progress, is_nonce_of, take_fitting};
+use super::message::{Ask, NAME_BYTES_MAX, Notice, Refused, Request, Response, TypeUrl, Variant};
 use super::nack;
 use super::order::{ORDER, Op, Step, Wait};
+use super::subscription::named;
 use crate::domain::{Generation, Limits, Nack, Span, Time};
 use crate::snapshot::{ResourceKind, ResourceSet};
 
@@ -76,17 +77,23 @@ impl Stream {
 
     /// Takes a message from the client.
     pub fn on_request(&mut self, request: Request, now: Time) -> Result<(), Refused> {
+        let lengths = request.ask.names().map(String::len);
+        if let Some(bytes) = lengths.max().filter(|bytes| *bytes > NAME_BYTES_MAX) {
+            return Err(Refused::LongName { bytes });
+        }
         let kind = match request.type_url {
-            TypeUrl::Other(url) => {
-                self.on_unserved(url, &request.ask);
-                return Ok(());
-            }
+            TypeUrl::Other(url) => return self.on_unserved(&url, &request.ask),
             TypeUrl::Served(kind) => kind,
         };
         let channel = &mut self.channels[kind as usize];
         // A nonce on a type's first request is of an earlier stream.
         let nonce = Some(request.nonce.as_str()).filter(|n| !n.is_empty() && channel.is_asked());
-        if nonce.is_some_and(|nonce| !is_nonce_of(kind, nonce)) && self.variant == Variant::Sotw {
+        // Who mixes up two types may list the names of either, so neither is believed.
+        let is_of_another = |nonce| {
+            let mut others = ResourceKind::ALL.into_iter().filter(|other| *other != kind);
+            others.any(|other| is_nonce_of(other, nonce))
+        };
+        if nonce.is_some_and(is_of_another) && self.variant == Variant::Sotw {
             return Ok(());
         }
         let error = request.error.as_deref();
@@ -273,20 +280,29 @@ impl Stream {
 
     /// On a delta stream, says that a resource of a type that is not served does not exist, so
     /// that nobody waits for it.
-    fn on_unserved(&mut self, url: Arc<str>, ask: &Ask) {
+    fn on_unserved(&mut self, url: &Arc<str>, ask: &Ask) -> Result<(), Refused> {
         let Ask::Delta { subscribe, .. } = ask else {
-            return;
+            return Ok(());
         };
-        if subscribe.is_empty() || &*url == NEVER_REMOVED || self.unserved.len() == UNSERVED_MAX {
-            return;
+        let mut names = named(subscribe);
+        let max = self.names_max;
+        if names.len() > max {
+            let names = names.len();
+            return Err(Refused::TooManyNames { names, max });
         }
-        self.responses += 1;
-        self.unserved.push_back(Response {
-            type_url: TypeUrl::Other(url),
-            nonce: format!("other-{}", self.responses),
-            version: String::new(),
-            resources: Vec::new(),
-            removed: subscribe.iter().map(|name| name.as_str().into()).collect(),
-        });
+        if &**url == NEVER_REMOVED || self.unserved.len() >= UNSERVED_MAX {
+            return Ok(());
+        }
+        while !names.is_empty() {
+            self.responses += 1;
+            self.unserved.push_back(Response {
+                type_url: TypeUrl::Other(Arc::clone(url)),
+                nonce: format!("other-{}", self.responses),
+                version: String::new(),
+                resources: Vec::new(),
+                removed: take_fitting(&mut names, |name| name.len()),
+            });
+        }
+        Ok(())
     }
 }

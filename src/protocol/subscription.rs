@@ -173,7 +173,7 @@ pub(super) fn members<'a>(
 }
 
 /// The real names of a list; some clients send `""` for "none".
-fn named(list: &[String]) -> BTreeSet<Arc<str>> {
+pub(super) fn named(list: &[String]) -> BTreeSet<Arc<str>> {
     let names = list.iter().map(String::as_str);
     names
         .filter(|name| !name.is_empty() && *name != WILDCARD)

@@ -17,6 +17,7 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc;
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -84,6 +85,13 @@ impl Reply {
         }
         text
     }
+}
+
+/// A number where every request has its node.
+#[derive(Message)]
+struct Babble {
+    #[prost(uint64, tag = "1")]
+    node: u64,
 }
 
 enum Pipe {
@@ -328,6 +336,20 @@ impl<'w> Client<'w> {
     /// How many it has heard.
     pub(crate) const fn responses(&self) -> usize {
         self.responses
+    }
+
+    /// Sends bytes that are no request on a stream of their own; what the stream ends with.
+    pub(crate) fn babble(&self, letter: &str) -> Status {
+        let mut grpc = Grpc::new(self.channel.clone());
+        let path = PathAndQuery::from_static(self.variant.path(letter));
+        self.world.run(async {
+            grpc.ready().await.unwrap();
+            let babble = tokio_stream::iter([Babble { node: 1 }]).chain(tokio_stream::pending());
+            let codec = ProstCodec::<Babble, Babble>::default();
+            let response = grpc.streaming(Request::new(babble), path, codec).await;
+            let ended = response.unwrap().into_inner().message().await;
+            ended.expect_err("an answer to no request")
+        })
     }
 
     /// Ends the client's side of each stream; what comes of it.

@@ -58,6 +58,11 @@ pub(crate) const RULES: &[Rule] = &[
                 ALL,
                 invented_nonce,
             ),
+            wire(
+                "new names with a nonce of nobody count",
+                ALL,
+                names_with_an_odd_nonce,
+            ),
         ],
     ),
     served(
@@ -177,7 +182,14 @@ pub(crate) const RULES: &[Rule] = &[
     served(
         34,
         "A response has each name once, and never both there and gone.",
-        &[wire("names asked for twice", ALL, names_twice)],
+        &[
+            wire("names asked for twice", ALL, names_twice),
+            wire(
+                "names of a type that is not served",
+                DELTA_ADS,
+                unserved_names_twice,
+            ),
+        ],
     ),
     served(
         35,
@@ -191,12 +203,16 @@ pub(crate) const RULES: &[Rule] = &[
             wire("removed, and never again", DELTA, removed_once),
             wire("what others have", DELTA, removed_for_others),
             wire("removed and back", DELTA, removed_and_back),
+            wire("a refused removal is not repeated", DELTA, refused_removal),
         ],
     ),
     served(
         37,
         "A refusal is told with node, type, generation, names and reason.",
-        &[wire("to the engine, which shows it", ALL, nack_is_told)],
+        &[
+            wire("to the engine, which shows it", ALL, nack_is_told),
+            wire("a reason of 9 MB is cut short", ALL, endless_nack),
+        ],
     ),
     not_served(
         38,
@@ -326,6 +342,21 @@ fn invented_nonce(v: Variant) {
     world.publish("e:a@2");
     assert_eq!(client.heard(), "", "the first response is not answered yet");
     assert_eq!(client.ack("e"), "e a@2");
+}
+
+fn names_with_an_odd_nonce(v: Variant) {
+    let world = World::with("e:a@1 e:b@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("e", "a"), "e a@1");
+    assert_eq!(client.ack("e"), "");
+    let mut ask = client.answer("e");
+    ask.names = v
+        .pick(vec!["b"], vec!["a", "b"])
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    ask.nonce = "whatever".into();
+    assert_eq!(client.put("e", ask), "e b@1");
 }
 
 fn nack_with_the_new_version(v: Variant) {
@@ -725,6 +756,38 @@ fn removed_and_back(v: Variant) {
         assert_eq!(client.ack(letter), format!("{letter} a@1"));
         assert_eq!(client.ack(letter), "");
     }
+}
+
+fn refused_removal(v: Variant) {
+    for letter in ["c", "e", "l", "r"] {
+        let world = World::with("c:a@1 e:a@1 l:a@1 r:a@1");
+        let mut client = world.client(v);
+        assert_eq!(client.ask(letter, "a"), format!("{letter} a@1"));
+        assert_eq!(client.ack(letter), "");
+        world.publish("");
+        assert_eq!(client.heard(), format!("{letter} -a"));
+        assert_eq!(client.nack(letter, "I need it"), "");
+        world.publish("c:x@1 e:x@1 l:x@1 r:x@1");
+        assert_eq!(client.heard(), "");
+        world.publish("c:a@2 e:a@2 l:a@2 r:a@2");
+        assert_eq!(client.heard(), format!("{letter} a@2"));
+    }
+}
+
+fn endless_nack(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("c", ""), "c a@1");
+    assert_eq!(client.nack("c", &"no ".repeat(3_000_000)), "");
+    let events = world.events();
+    assert!(events.last().unwrap().len() < 2000);
+}
+
+fn unserved_names_twice(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("Nonsense", "x y x '' * y"), "Nonsense -x -y");
+    assert_eq!(client.ask("Nonsense", "*"), "");
 }
 
 fn nack_is_told(v: Variant) {

@@ -1,7 +1,9 @@
 //! Rules 54 to 66: slow clients, odd clients, many clients, and the end.
 
 use tidegate::domain::Limits;
+use tidegate::protocol::NAME_BYTES_MAX;
 use tidegate::snapshot::ResourceKind;
+use tonic::Code;
 
 use super::client::{Ask, Client};
 use super::row::{Rule, elsewhere, envoy, served, wire};
@@ -55,6 +57,7 @@ pub(crate) const RULES: &[Rule] = &[
                 many_versions,
             ),
             wire("pieces under 4 MiB", ALL, pieces),
+            wire("50,000 removals, in such pieces", DELTA, removals_in_pieces),
             wire(
                 "one piece larger than 4 MiB, where it cannot be split",
                 SOTW,
@@ -188,6 +191,7 @@ pub(crate) const RULES: &[Rule] = &[
                 ALL,
                 other_message,
             ),
+            wire("bytes that are no message", ALL, garbage),
             wire("contradictions in one request", ALL, contradictions),
             elsewhere(
                 "a panic of our own",
@@ -325,9 +329,10 @@ fn many_versions(v: Variant) {
     assert_eq!(client.put("e", ask), format!("e {}@1", names[7]));
 }
 
+/// What a gRPC client takes unless told otherwise.
+const CLIENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 fn pieces(v: Variant) {
-    /// What a gRPC client takes unless told otherwise.
-    const CLIENT_BYTES_MAX: usize = 4 * 1024 * 1024;
     let world = World::new();
     let names = names(64);
     let content = "x".repeat(200_000);
@@ -351,6 +356,37 @@ fn pieces(v: Variant) {
         heard = client.ack("e");
     }
     assert!(told == 64 && count > 1, "{told} resources in {count}");
+}
+
+fn removals_in_pieces(v: Variant) {
+    let world = World::new();
+    let long = "n".repeat(150);
+    let names: Vec<String> = names(NAMES)
+        .into_iter()
+        .map(|name| long.clone() + &name)
+        .collect();
+    world.publish_all(NODE, endpoints(&names, "1"));
+    let mut client = world.client(v);
+    client.send(
+        "e",
+        Ask {
+            names,
+            ..Ask::default()
+        },
+    );
+    while !client.heard().is_empty() {
+        client.send("e", client.answer("e"));
+    }
+    world.publish("");
+    let (mut gone, mut count) = (0, 0);
+    while !client.heard().is_empty() {
+        let last = client.last("e");
+        assert!(last.bytes < CLIENT_BYTES_MAX, "{}", last.bytes);
+        gone += last.removed.len();
+        count += 1;
+        client.send("e", client.answer("e"));
+    }
+    assert!(gone == NAMES && count > 1, "{gone} removals in {count}");
 }
 
 fn one_piece(v: Variant) {
@@ -414,15 +450,23 @@ fn too_many_streams(v: Variant) {
 
 fn long_name(v: Variant) {
     let world = World::with("e:a@1");
-    let mut client = world.client(v);
-    let name = "n".repeat(10_000_000);
-    let heard = client.put("e", asking(&["a", &name]));
-    if heard.starts_with('!') {
-        assert!(heard.starts_with("! ResourceExhausted") || heard.starts_with("! InvalidArgument"));
-    } else {
-        assert!(heard.contains("a@1"));
+    for (bytes, answer) in [
+        (NAME_BYTES_MAX, v.pick("e a@1 -n", "e a@1")),
+        (NAME_BYTES_MAX + 1, "! ResourceExhausted"),
+        (10_000_000, "! ResourceExhausted"),
+    ] {
+        let mut client = world.client(v);
+        let heard = client.put("e", asking(&["a", &"n".repeat(bytes)]));
+        assert_eq!(heard.replace(&"n".repeat(bytes), "n"), answer);
     }
-    assert_eq!(world.client(v).ask("e", "a"), "e a@1");
+    if v.is_delta {
+        let held = [("n".repeat(10_000_000), String::new())].into();
+        let ask = Ask {
+            held,
+            ..Ask::default()
+        };
+        assert_eq!(world.client(v).put("c", ask), "! ResourceExhausted");
+    }
 }
 
 fn too_large_request(v: Variant) {
@@ -557,6 +601,17 @@ fn other_message(v: Variant) {
     assert_eq!(other.ack("e"), "");
     world.publish("c:a@1 e:a@2");
     assert_eq!(other.heard(), "e a@2");
+}
+
+fn garbage(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut other = world.client(v);
+    assert_eq!(other.ask("c", ""), "c a@1");
+    let ended = world.client(v).babble("c");
+    assert_ne!(ended.code(), Code::Ok, "{ended:?}");
+    assert_eq!(other.ack("c"), "");
+    world.publish("c:a@2");
+    assert_eq!(other.heard(), "c a@2");
 }
 
 fn contradictions(v: Variant) {

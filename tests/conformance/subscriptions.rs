@@ -73,6 +73,11 @@ pub(crate) const RULES: &[Rule] = &[
             wire("both in one request", DELTA, both_at_once),
             wire("the same name in both", DELTA, same_name_in_both),
             wire("names that were never subscribed", DELTA, phantoms),
+            wire(
+                "names that only the wildcard covers",
+                DELTA,
+                phantom_under_wildcard,
+            ),
         ],
     ),
     served(
@@ -326,6 +331,16 @@ fn phantoms(v: Variant) {
     // A first request that only takes away still asks for all clusters or for none.
     let heard = client.ask("c", "-ghost");
     assert!(["", "c a@1"].contains(&heard.as_str()), "{heard}");
+}
+
+fn phantom_under_wildcard(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("c", ""), "c a@1");
+    assert_eq!(client.ack("c"), "");
+    assert_eq!(client.ask("c", "-a"), "");
+    world.publish("c:a@2");
+    assert_eq!(client.heard(), "c a@2");
 }
 
 fn no_more_updates(v: Variant) {

@@ -8,10 +8,13 @@ use super::{Channel, Outstanding};
 use crate::domain::Time;
 use crate::protocol::message::{Response, TypeUrl, Variant};
 use crate::protocol::order::Op;
-use crate::snapshot::{ByName, Resource, ResourceKind, ResourceSet};
+use crate::snapshot::{ByName, Names, Resource, ResourceKind, ResourceSet};
 
 /// Most encoded bytes of resources in a response that may be split; gRPC clients take 4 MiB.
 const RESPONSE_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Most bytes that a name takes besides itself: its tag and length.
+const FIELD_BYTES_MAX: usize = 6;
 
 /// A response, and what it newly tells.
 #[derive(Debug)]
@@ -38,10 +41,14 @@ impl Channel {
         let wanted = target.of(self.kind);
         let said = match op {
             Op::Add => self.take_additions(wanted),
-            Op::Remove => std::mem::take(&mut self.removals)
-                .into_iter()
-                .map(|name| (name, None))
-                .collect(),
+            Op::Remove => {
+                let removals = if self.is_whole() {
+                    std::mem::take(&mut self.removals).into_iter().collect()
+                } else {
+                    take_fitting(&mut self.removals, |name| name.len())
+                };
+                removals.into_iter().map(|name| (name, None)).collect()
+            }
         };
         for (name, resource) in &said {
             let entry = self.entries.entry(Arc::clone(name)).or_default();
@@ -112,21 +119,21 @@ impl Channel {
                 .extend(wanted.keys().filter(is_refused).cloned());
         }
         self.answer_owed = false;
-        let mut bytes = 0;
-        let mut taken = Vec::new();
-        while let Some(name) = self.additions.pop_first() {
-            let resource = wanted.get(&name).cloned();
-            bytes += resource
-                .as_ref()
-                .map_or(name.len(), |resource| resource.delta_field.len());
-            if bytes > RESPONSE_BYTES_MAX && !taken.is_empty() && !self.is_whole() {
-                self.additions.insert(name);
-                break;
-            }
+        let bytes = |name: &Arc<str>| {
+            let resource = wanted.get(name);
+            resource.map_or(name.len(), |resource| resource.delta_field.len())
+        };
+        let taken = if self.is_whole() {
+            std::mem::take(&mut self.additions).into_iter().collect()
+        } else {
+            take_fitting(&mut self.additions, bytes)
+        };
+        let taken = taken.into_iter().map(|name| {
             self.owed.remove(&name);
-            taken.push((name, resource));
-        }
-        taken
+            let resource = wanted.get(&name).cloned();
+            (name, resource)
+        });
+        taken.collect()
     }
 
     /// Does each response hold everything?
@@ -152,6 +159,25 @@ impl Channel {
         }
         set.into_values().cloned().collect()
     }
+}
+
+/// Takes as many names as a response has room for, and one at least.
+pub(in crate::protocol) fn take_fitting(
+    names: &mut Names,
+    bytes: impl Fn(&Arc<str>) -> usize,
+) -> Vec<Arc<str>> {
+    let mut room = RESPONSE_BYTES_MAX;
+    let mut taken = Vec::new();
+    while let Some(name) = names.pop_first() {
+        let needed = bytes(&name) + FIELD_BYTES_MAX;
+        if needed > room && !taken.is_empty() {
+            names.insert(name);
+            break;
+        }
+        room = room.saturating_sub(needed);
+        taken.push(name);
+    }
+    taken
 }
 
 /// The nonce of a stream's response of this number. It names its type, so that an answer under
