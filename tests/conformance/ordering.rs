@@ -35,6 +35,16 @@ pub(crate) const RULES: &[Rule] = &[
                 removals_last,
             ),
             wire(
+                "a listener goes after its replacement and the routes are taken",
+                ADS,
+                listener_removal,
+            ),
+            wire(
+                "routes go after the listener, clusters after both, endpoints last",
+                DELTA_ADS,
+                removals_in_order,
+            ),
+            wire(
                 "a cluster stays while the route that replaces its own is refused",
                 ADS,
                 removal_waits_for_refused_route,
@@ -188,6 +198,35 @@ fn removals_last(v: Variant) {
     assert_eq!(heard, v.pick("e -a", ""));
     assert_eq!(client.settle(&heard), heard);
     assert_eq!(world.events().last().unwrap(), "test-id has 2");
+}
+
+fn listener_removal(v: Variant) {
+    let world = World::new();
+    let mut client = settled(&world, v);
+    world.publish("c:a@1 e:a@1 l:two@1 r:main@2");
+    assert_eq!(
+        client.heard(),
+        v.pick("l two@1, r main@2", "l in@1 two@1, r main@2")
+    );
+    assert_eq!(client.ack("l"), "");
+    assert_eq!(client.ack("r"), v.pick("l -in", "l two@1"));
+    assert_eq!(client.ack("l"), "");
+}
+
+fn removals_in_order(v: Variant) {
+    let world = World::new();
+    let mut client = settled(&world, v);
+    world.publish("");
+    for (letter, gone) in [
+        ("l", "l -in"),
+        ("r", "r -main"),
+        ("c", "c -a"),
+        ("e", "e -a"),
+    ] {
+        assert_eq!(client.heard(), gone);
+        client.send(letter, client.answer(letter));
+    }
+    assert_eq!(client.heard(), "");
 }
 
 fn removal_waits_for_refused_route(v: Variant) {
