@@ -30,6 +30,7 @@ mod origin;
 mod rollouts;
 #[cfg(test)]
 pub(crate) mod sample;
+mod sent;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,9 @@ pub use history::HistoryPage;
 pub use instances::{Lease, LocatedInstance};
 pub(crate) use rollouts::foremost;
 pub use rollouts::{Reason, Why};
+pub use sent::{
+    Sent, SentError, SentRefusal, SentResource, SentState, SentStream, SentView, SentWanted,
+};
 
 use std::sync::Arc;
 
@@ -47,6 +51,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{delete, get, post, put};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::Metrics;
@@ -60,6 +65,8 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 struct Shared {
     control: Arc<dyn Control>,
+    sent: Arc<dyn Sent>,
+    sent_answers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     clients: Clients,
     draining: CancellationToken,
@@ -68,6 +75,7 @@ struct Shared {
 /// All paths, for a server to serve. Once `draining` is cancelled it is not ready any more.
 pub fn router(
     control: Arc<dyn Control>,
+    sent: Arc<dyn Sent>,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> Router {
@@ -88,6 +96,7 @@ pub fn router(
         )
         .route("/proxies", get(state::proxies))
         .route("/proxies/{id}", delete(state::forget_proxy))
+        .route("/proxies/{id}/envoy", get(sent::of_proxy))
         .route("/documents", get(documents::list).post(documents::apply))
         .route("/documents/{kind}/{name}", delete(documents::remove))
         .route("/history", get(history::page))
@@ -103,6 +112,8 @@ pub fn router(
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Shared {
             control,
+            sent,
+            sent_answers: Arc::new(Semaphore::new(sent::SENT_ANSWERS_MAX)),
             metrics,
             clients: Clients::default(),
             draining,

@@ -1,6 +1,6 @@
 //! The command line: one file per command, most of which talk to a control plane by its API.
 //!
-//! Data goes to stdout, all else to stderr; `--output json` gives programs the API's own values.
+//! Data goes to stdout, all else to stderr; `--output json` or `yaml` gives programs the API's own values.
 //! A command returns what failed and never ends the process or prints by other means than
 //! [`Output`]. Rendering is pure and lives in `render`.
 
@@ -75,7 +75,7 @@ struct Global {
         value_name = "URL"
     )]
     server: String,
-    /// For people (`text`), or for programs (`json`)
+    /// For people (`text`), or for programs (`json`, `yaml`)
     #[arg(
         long,
         global = true,
@@ -165,7 +165,7 @@ impl Context {
     /// Shows everything that is wrong with what was read, and gives the failure that sums it up.
     fn refused(&self, refusal: &Refusal) -> Failure {
         let output = &self.output;
-        if output.is_json() {
+        if output.is_for_programs() {
             let said = json!({ "valid": false, "problems": refusal.problems });
             if let Err(failure) = output.show(&said, |_| String::new()) {
                 return failure;

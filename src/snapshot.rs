@@ -25,6 +25,7 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod set;
+mod shown;
 
 pub use audience::{Audience, Snapshot};
 pub use bootstrap::{
@@ -36,3 +37,4 @@ pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay, overlay_secrets};
 pub use resource::{Resource, ResourceKind};
 pub use set::{ByName, Changes, Names, ResourceSet};
+pub use shown::{Shown, Unreadable};

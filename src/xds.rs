@@ -13,6 +13,7 @@
 //!   itself alone, and when its connection goes everything goes with it.
 //! - `registry`: the streams of each proxy, as one proxy to the engine.
 //! - `inspector`: what each proxy was told, for people who ask.
+//! - `status`: the same look for programs, by gRPC (CSDS).
 //! - `watchdog`: cuts streams whose peer reads nothing.
 //! - `observer`: hooks for metrics.
 
@@ -23,6 +24,7 @@ mod inspector;
 mod observer;
 mod registry;
 mod server;
+mod status;
 mod stream;
 mod watchdog;
 
@@ -32,6 +34,8 @@ mod tests;
 use std::sync::Arc;
 
 use crate::domain::Time;
+
+pub use crate::protocol::{Held, HeldState};
 
 pub use identity::{check_same_node, identify_encoded};
 pub use inspector::{Inspector, ProxyState, StreamState};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
 
-use crate::api::sample;
-use crate::domain::{Generation, Instance, InstanceId, Kind, ServiceName, Span};
+use crate::api::{Sent, SentError, SentView, SentWanted, sample};
+use crate::domain::{Generation, Instance, InstanceId, Kind, ProxyId, ServiceName, Span};
 use crate::engine::{
     Actor, Answer, Command, Entry, Outcome, Record, Refusal, RolloutVerb, Verb, View,
 };
@@ -153,5 +153,32 @@ impl Control for FakeControl {
 
     async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError> {
         Ok((from..=5).take(limit).map(numbered).collect())
+    }
+}
+
+impl Sent for FakeControl {
+    fn types(&self) -> Vec<String> {
+        ["cluster", "route"].map(str::to_owned).to_vec()
+    }
+
+    fn sent(&self, proxy: &ProxyId, wanted: &SentWanted) -> Result<Option<SentView>, SentError> {
+        let mut view = sample::sent();
+        if *proxy != view.proxy.id {
+            return Ok(None);
+        }
+        if wanted.name.as_deref() == Some("everything") {
+            return Err(SentError::TooLarge {
+                proxy: proxy.clone(),
+                bytes: 9,
+                max: 8,
+            });
+        }
+        for stream in &mut view.streams {
+            stream.resources.retain(|it| {
+                wanted.kind.as_ref().is_none_or(|kind| *kind == it.kind)
+                    && wanted.name.as_ref().is_none_or(|name| *name == it.name)
+            });
+        }
+        Ok(Some(view))
     }
 }

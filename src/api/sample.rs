@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Generation, Locality, Nack, Time};
+use crate::api::{SentRefusal, SentResource, SentState, SentStream, SentView};
+use crate::domain::{Generation, Locality, Nack, ProxyIdentity, Time};
 use crate::engine::{
     BlockerView, DrainView, InstanceView, Phase, ProxyView, ReportView, RolloutView, ServiceView,
     VersionView, View, Wait,
@@ -131,5 +132,46 @@ fn proxy(id: &str, connected: bool) -> ProxyView {
         }),
         last_report: Some(time("2026-11-23T12:12:00Z")),
         services: vec!["cart".parse().unwrap()],
+    }
+}
+
+/// What `edge-7` was sent: a cluster that it refuses, and a route that is not there.
+pub(crate) fn sent() -> SentView {
+    let resource = |kind: &str, name: &str, state| SentResource {
+        kind: kind.into(),
+        name: name.into(),
+        version: None,
+        state,
+        refused: None,
+        runs: None,
+        resource: None,
+    };
+    let cluster = SentResource {
+        version: Some("5f2c".into()),
+        runs: Some("0a1b".into()),
+        refused: Some(SentRefusal {
+            message: "no such policy".into(),
+            at: time("2026-11-23T12:11:04Z"),
+        }),
+        resource: Some(serde_json::json!({
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": "cart/v42",
+            "connect_timeout": "1s",
+        })),
+        ..resource("cluster", "cart/v42", SentState::Nacked)
+    };
+    SentView {
+        proxy: ProxyIdentity {
+            id: "edge-7".parse().unwrap(),
+            cluster: "web".into(),
+            metadata: BTreeMap::new(),
+            locality: Locality::default(),
+            agent: "envoy 1.40.0".into(),
+        },
+        streams: vec![SentStream {
+            variant: "delta".into(),
+            only: None,
+            resources: vec![cluster, resource("route", "own", SentState::Missing)],
+        }],
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::fake::FakeControl;
-use super::sample;
+use super::{SentView, sample};
 use crate::engine::{ProxyView, View};
 use crate::observe::Metrics;
 
@@ -29,7 +29,12 @@ impl Api {
         let control = Arc::new(FakeControl::new(sample::view()));
         let metrics = Arc::new(Metrics::new(Registry::default()));
         Self {
-            router: super::router(Arc::clone(&control) as _, metrics, CancellationToken::new()),
+            router: super::router(
+                Arc::clone(&control) as _,
+                Arc::clone(&control) as _,
+                metrics,
+                CancellationToken::new(),
+            ),
             control,
         }
     }
@@ -412,4 +417,38 @@ async fn only_so_many_clients_follow() {
         .call(Request::get("/v1/events").body(Body::empty()).unwrap())
         .await;
     assert_eq!(again.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_a_proxy_was_sent_is_shown_whole_or_in_part() {
+    let api = Api::new();
+    let (status, body) = api.send("GET", "/v1/proxies/edge-7/envoy", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        serde_json::from_value::<SentView>(body).unwrap(),
+        sample::sent()
+    );
+    let (_, part) = api
+        .send("GET", "/v1/proxies/edge-7/envoy?type=route&name=own", "")
+        .await;
+    let resources = &part["streams"][0]["resources"];
+    assert_eq!(resources.as_array().unwrap().len(), 1);
+    assert_eq!(resources[0]["state"], "missing");
+    for (path, status, error) in [
+        ("edge-9/envoy", 404, "the proxy `edge-9` is not connected"),
+        (
+            "edge-7/envoy?type=clutser",
+            422,
+            "there is no type `clutser`",
+        ),
+        (
+            "edge-7/envoy?name=everything",
+            422,
+            "edge-7 was sent 9 bytes, and at most 8 are shown at once",
+        ),
+    ] {
+        let (got, body) = api.send("GET", &format!("/v1/proxies/{path}"), "").await;
+        assert_eq!((got.as_u16(), &body["error"]), (status, &json!(error)));
+        assert_ne!(body["hint"], "", "{path}");
+    }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::Context;
 use super::failure::Failure;
-use super::{Context, output::Format};
 use crate::demo::{self, AppOptions, DemoOptions, KeeperOptions, ProxySpec, Scenario};
 use crate::domain::Span;
 use crate::snapshot::{BootstrapOptions, bootstrap};
@@ -42,7 +42,7 @@ impl Demo {
             proxies: self.proxies,
             instances: self.instances,
             rps: self.rps,
-            json: context.global.output == Format::Json,
+            json: context.output.is_for_programs(),
             envoy: self.envoy,
             keep: self.keep,
             seed: self.seed,

@@ -1,12 +1,15 @@
-//! `tidegate get`
+//! `tidegate get`: the documents, and with `--envoy` what they have become for one proxy.
 
 use super::Context;
+use super::client::encoded;
 use super::failure::Failure;
+use super::output::yaml;
 use super::render;
-use crate::domain::Kind;
+use crate::api::SentView;
+use crate::domain::{Kind, ProxyId};
 use crate::runtime::DocumentsView;
 
-/// The documents in force, and where they stand
+/// The documents in force, and where they stand; or what a proxy was sent
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
     /// Only those of this kind: gate, gateway, rollout or service
@@ -14,6 +17,20 @@ pub(super) struct Get {
     kind: Option<DocumentKind>,
     /// Only this one, as it was written
     name: Option<String>,
+    /// What this proxy was sent, as Envoy's own configuration, and how far it got
+    #[arg(long, value_name = "PROXY", conflicts_with_all = ["kind", "name"])]
+    envoy: Option<ProxyId>,
+    /// With `--envoy`: only this type, such as cluster, endpoint, listener or route
+    #[arg(long = "type", value_name = "TYPE", requires = "envoy")]
+    of_type: Option<String>,
+    /// With `--envoy`: only the resource of this name, in full
+    #[arg(
+        long = "name",
+        value_name = "NAME",
+        requires = "envoy",
+        id = "resource"
+    )]
+    resource: Option<String>,
 }
 
 /// A kind of document, or all of them.
@@ -46,6 +63,9 @@ impl DocumentKind {
 
 impl Get {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(proxy) = &self.envoy {
+            return self.sent(proxy, context).await;
+        }
         let client = context.client()?;
         let mut all: DocumentsView = client.get("/v1/documents").await?;
         all.documents.retain(|document| {
@@ -84,5 +104,37 @@ impl Get {
             }
         }
         Ok(())
+    }
+
+    async fn sent(&self, proxy: &ProxyId, context: &Context) -> Result<(), Failure> {
+        let mut path = format!("/v1/proxies/{}/envoy", encoded(proxy.as_str()));
+        let asked = [("type", &self.of_type), ("name", &self.resource)];
+        let asked = asked.iter().filter_map(|(key, value)| {
+            let value = value.as_ref()?;
+            Some(format!("{key}={}", encoded(value)))
+        });
+        let query: Vec<_> = asked.collect();
+        if !query.is_empty() {
+            path = format!("{path}?{}", query.join("&"));
+        }
+        let view: SentView = context.client()?.get(&path).await?;
+        let resources = view.streams.iter().flat_map(|stream| &stream.resources);
+        if let (0, Some(name)) = (resources.clone().count(), &self.resource) {
+            return Err(Failure::News {
+                what: format!("{proxy} has not asked for `{name}`, and was not sent it"),
+                hint: format!("`tidegate get --envoy {proxy}` lists what it was sent"),
+            });
+        }
+        let mut full = String::new();
+        for resource in resources.filter(|_| self.resource.is_some()) {
+            if let Some(json) = &resource.resource {
+                full = format!("{full}---\n{}", yaml(json)?);
+            }
+        }
+        let output = &context.output;
+        output.show(&view, |view| {
+            let table = render::sent(view, output.look());
+            format!("{}\n{full}", table.trim_end())
+        })
     }
 }

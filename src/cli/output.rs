@@ -17,6 +17,8 @@ pub(super) enum Format {
     Text,
     /// For programs.
     Json,
+    /// The same values as YAML.
+    Yaml,
 }
 
 /// The streams of this process, and how to write to them. The locks are held for one write each and
@@ -76,8 +78,9 @@ impl Output {
         self.terminal
     }
 
-    pub(super) fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Is all data printed as it is, for programs?
+    pub(super) fn is_for_programs(&self) -> bool {
+        self.format != Format::Text
     }
 
     /// Prints data as text, or as indented JSON.
@@ -110,6 +113,7 @@ impl Output {
                 let json = json(value).map_err(io::Error::other);
                 self.data(&json.map_err(Failure::Stdout)?)
             }
+            Format::Yaml => self.data(&format!("---\n{}", yaml(value)?)),
         }
     }
 
@@ -143,6 +147,12 @@ impl Output {
             self.note(&format!("\x1b[1;36mhint\x1b[0m: {hint}"));
         }
     }
+}
+
+/// A value as YAML.
+pub(super) fn yaml<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+    let yaml = serde_saphyr::to_string(&value).map_err(io::Error::other);
+    yaml.map_err(Failure::Stdout)
 }
 
 /// For terminals that do not know their width, such as those of some CI systems.

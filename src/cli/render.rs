@@ -12,7 +12,7 @@ mod wrap;
 
 pub(crate) use rollout::{rollout, rollout_line};
 
-use crate::api::{LocatedInstance, Why, foremost};
+use crate::api::{LocatedInstance, SentView, Why, foremost};
 use crate::domain::{Kind, Span, Time};
 use crate::engine::{ProxyView, RolloutView, ServiceView, View};
 use crate::runtime::{DocumentView, Numbered};
@@ -119,6 +119,28 @@ pub(crate) fn proxies(all: &[ProxyView], now: Time, look: Look) -> String {
             ),
             or_nothing(nack),
         ]);
+    }
+    table.print(look)
+}
+
+pub(crate) fn sent(view: &SentView, look: Look) -> String {
+    let resources = view.streams.iter().flat_map(|stream| &stream.resources);
+    let mut table = Table::new(&["TYPE", "NAME", "VERSION", "STATE", "RUNS", "REFUSED"]);
+    let mut is_empty = true;
+    for resource in resources {
+        is_empty = false;
+        let refused = resource.refused.as_ref();
+        table.row([
+            resource.kind.clone(),
+            resource.name.clone(),
+            or_nothing(resource.version.as_ref()),
+            resource.state.to_string(),
+            or_nothing(resource.runs.as_ref()),
+            or_nothing(refused.map(|it| format!("{:.0}: {}", it.at, it.message))),
+        ]);
+    }
+    if is_empty {
+        return format!("{} has asked for nothing of this", view.proxy.id);
     }
     table.print(look)
 }

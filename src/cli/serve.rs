@@ -6,6 +6,7 @@
 //! CLI, CI ──▶ REST ┘                       └─▶ view, entries ──▶ REST, metrics
 //! ```
 
+mod sent;
 mod settings;
 
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use crate::serving::{self, Certificates, Port, PortOptions, TlsOptions};
 use crate::spec::Server;
 use crate::store::EmbeddedStore;
 use crate::telemetry::{LoadReports, MetricsReceiver, TelemetryCounters};
-use crate::xds::{Snapshots, XdsServer};
+use crate::xds::{Inspector, Snapshots, XdsServer};
 use crate::{api, demo};
 
 pub(super) use settings::read as read_server_file;
@@ -104,7 +105,7 @@ impl Serve {
         };
         let load = load_reports(&plane, &metrics, &reports, &settings.file.limits);
         let draining = CancellationToken::new();
-        let routes = services(
+        let (routes, sent) = services(
             &tasks,
             source,
             &metrics,
@@ -120,7 +121,7 @@ impl Serve {
         };
         let port = Port::new(options, routes, draining.clone());
         let drained = serve_proxies(&tasks, port, xds);
-        let serve_api = serve_api(&tasks, &plane, &metrics, draining.clone(), api);
+        let serve_api = serve_api(&tasks, &plane, sent, &metrics, draining.clone(), api);
         tasks.spawn_essential("api", serve_api);
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
         context.output.note(&format!(
@@ -226,14 +227,14 @@ fn load_reports(
     )
 }
 
-/// What proxies may call.
+/// What proxies may call, and a look at what they were sent.
 fn services(
     tasks: &Tasks,
     (snapshots, events): (Snapshots, mpsc::Sender<Event>),
     metrics: &Arc<Metrics>,
     (reports, load): (MetricsReceiver, LoadReports),
     limits: &Limits,
-) -> Routes {
+) -> (Routes, Inspector) {
     let identifier = format!("tidegate/{}", env!("CARGO_PKG_VERSION"));
     let ads = XdsServer::new(
         snapshots,
@@ -244,9 +245,12 @@ fn services(
         limits.clone(),
     );
     tasks.spawn_essential("watchdog", ads.watchdog().run(tasks.stopping()));
-    ads.into_routes()
+    let sent = ads.inspector();
+    let routes = ads
+        .into_routes()
         .add_service(reports.into_service())
-        .add_service(load)
+        .add_service(load);
+    (routes, sent)
 }
 
 /// Serves proxies until the stop. What is returned resolves when the port has drained.
@@ -269,12 +273,14 @@ fn serve_proxies(tasks: &Tasks, port: Port, listener: TcpListener) -> oneshot::R
 fn serve_api(
     tasks: &Tasks,
     plane: &Plane,
+    sent: Inspector,
     metrics: &Arc<Metrics>,
     draining: CancellationToken,
     listener: TcpListener,
 ) -> impl Future<Output = ()> + 'static {
     let stop = tasks.stopping();
-    let router = api::router(Arc::new(plane.clone()), Arc::clone(metrics), draining);
+    let control = Arc::new(plane.clone());
+    let router = api::router(control, Arc::new(sent), Arc::clone(metrics), draining);
     async move {
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = server.await {

@@ -26,8 +26,12 @@ impl Server {
     async fn start() -> Self {
         let control = Arc::new(FakeControl::new(sample::view()));
         let metrics = Arc::new(Metrics::new(Registry::default()));
-        let router =
-            crate::api::router(Arc::clone(&control) as _, metrics, CancellationToken::new());
+        let router = crate::api::router(
+            Arc::clone(&control) as _,
+            Arc::clone(&control) as _,
+            metrics,
+            CancellationToken::new(),
+        );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
@@ -119,6 +123,68 @@ async fn commands_print_what_they_found() {
         ended.unwrap_or_else(|e| panic!("{words}: {e}"));
         assert!(got.starts_with(printed), "{words}:\n{got}");
     }
+}
+
+#[tokio::test]
+async fn what_a_proxy_was_sent_is_printed() {
+    let server = Server::start().await;
+    let (_, printed) = server.tidegate("get --envoy edge-7").await;
+    insta::assert_snapshot!(printed, @"
+    TYPE     NAME      VERSION  STATE    RUNS  REFUSED
+    cluster  cart/v42  5f2c     nacked   0a1b  2026-11-23T12:11:04Z: no such policy
+    route    own       -        missing  -     -
+    ");
+    let words = "get --envoy edge-7 --type cluster --name cart/v42";
+    let (_, printed) = server.tidegate(words).await;
+    insta::assert_snapshot!(printed, @r#"
+    TYPE     NAME      VERSION  STATE   RUNS  REFUSED
+    cluster  cart/v42  5f2c     nacked  0a1b  2026-11-23T12:11:04Z: no such policy
+    ---
+    "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
+    name: cart/v42
+    connect_timeout: 1s
+    "#);
+    let words = "get --envoy edge-7 --type route --output yaml";
+    let (_, printed) = server.tidegate(words).await;
+    insta::assert_snapshot!(printed, @r#"
+    ---
+    proxy:
+      id: edge-7
+      cluster: web
+      metadata: {}
+      locality:
+        region: ""
+        zone: ""
+      agent: envoy 1.40.0
+    streams:
+    - variant: delta
+      only: null
+      resources:
+      - type: route
+        name: own
+        version: null
+        state: missing
+        refused: null
+        runs: null
+        resource: null
+    "#);
+    let mut said = String::new();
+    for words in [
+        "get --envoy edge-9",
+        "get --envoy edge-7 --name cart/v9",
+        "get --envoy edge-7 --type clutser",
+        "get --envoy edge-7 --name everything",
+    ] {
+        let failure = server.tidegate(words).await.0.unwrap_err();
+        let hint = failure.hint().unwrap_or_default().to_owned();
+        said = format!("{said}{words}: {failure}; {hint}\n");
+    }
+    insta::assert_snapshot!(said, @"
+    get --envoy edge-9: the proxy `edge-9` is not connected; `tidegate proxies` lists those that are
+    get --envoy edge-7 --name cart/v9: edge-7 has not asked for `cart/v9`, and was not sent it; `tidegate get --envoy edge-7` lists what it was sent
+    get --envoy edge-7 --type clutser: there is no type `clutser`; the types are cluster, route
+    get --envoy edge-7 --name everything: edge-7 was sent 9 bytes, and at most 8 are shown at once; ask for a part, by type or name
+    ");
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ impl<'a> Screen<'a> {
     }
 
     fn draw(&mut self, view: &View, rollout: &RolloutView) -> Result<(), Failure> {
-        if self.output.is_json() {
+        if self.output.is_for_programs() {
             if self.shown.as_ref() != Some(rollout) {
                 self.shown = Some(rollout.clone());
                 self.output.line(rollout, |_| String::new())?;

@@ -1,6 +1,7 @@
 //! What goes over a stream, as plain values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::{Generation, Nack};
@@ -18,6 +19,15 @@ pub enum Variant {
     /// State of the world: each request lists every name, each listener or cluster response
     /// lists every resource.
     Sotw,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Delta => "delta",
+            Self::Sotw => "sotw",
+        })
+    }
 }
 
 /// The type that a message speaks of.

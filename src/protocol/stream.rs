@@ -208,9 +208,18 @@ impl Stream {
         self.variant
     }
 
-    /// What the client was told, type by type and name by name.
+    /// What the client was told, type by type and name by name. What it holds from an earlier stream
+    /// is known by its version, and so is its content where the target has it.
     pub fn held(&self) -> impl Iterator<Item = Held> {
-        self.channels.iter().flat_map(Channel::held)
+        self.channels.iter().flat_map(Channel::held).map(|held| {
+            let target = self.target.as_deref().filter(|_| held.told.is_none());
+            let now = target.and_then(|target| target.of(held.kind).get(&*held.name));
+            let same = now.filter(|now| Some(&now.version) == held.version.as_ref());
+            Held {
+                told: held.told.or_else(|| same.cloned()),
+                ..held
+            }
+        })
     }
 
     fn send(&mut self, step: &Step, target: &ResourceSet, now: Time) -> Response {

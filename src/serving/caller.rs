@@ -98,6 +98,11 @@ impl Caller {
         })
     }
 
+    /// Has the caller shown who it is? If not, its connection is plaintext, which the operator allows.
+    pub fn is_named(&self) -> bool {
+        matches!(self.connection.peer, Peer::Named(..))
+    }
+
     /// Says whether the caller may be, or report for, a node; PERMISSION_DENIED if not, which is
     /// logged and counted.
     pub fn may_speak_for(&self, claim: Claim<'_>) -> Result<(), Status> {

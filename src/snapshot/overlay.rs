@@ -12,7 +12,7 @@
 
 mod canonical;
 mod check;
-mod descriptors;
+pub(super) mod descriptors;
 mod merge;
 mod owned;
 mod rules;
@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::domain::{Help, OverlayFault, OverlayPart, Step};
 
+pub(super) use merge::{repacked, unpacked};
 pub use secrets::overlay_secrets;
 
 /// Why an overlay cannot be merged.

@@ -9,6 +9,7 @@ use tonic::service::Routes;
 use super::discovery;
 use super::frames::Frames;
 use super::registry::Registry;
+use super::status::StatusService;
 use super::{Clock, Inspector, Observer, Watchdog};
 use crate::domain::Limits;
 use crate::engine::Event;
@@ -70,9 +71,10 @@ impl XdsServer {
         self.shared.watchdog.clone()
     }
 
-    /// Its services: all types on one stream, and each type on streams of its own.
+    /// Its services: all types on one stream, each type on streams of its own, and the clients' status.
     pub fn into_routes(self) -> Routes {
-        discovery::routes(self.shared)
+        let status = StatusService::new(self.inspector()).into_server();
+        discovery::routes(self.shared).add_service(status)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The service against a real gRPC client, over loopback.
 
 mod limits;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;

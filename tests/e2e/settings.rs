@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::envoy::Envoy;
 use crate::support::load::Load;
 use crate::support::tools;
 use crate::support::world::World;
@@ -26,6 +27,7 @@ pub(crate) fn settings_are_in_force() {
     envoy.stats().assert_nothing_refused();
 
     let dump = envoy.config_dump();
+    assert_shown_as_held(&world, &envoy, &dump);
     let listener = dynamic(&dump, "ListenersConfigDump", "edge/0.1");
     assert_eq!(listener["per_connection_buffer_limit_bytes"], 32768);
     let manager = &listener["filter_chains"][0]["filters"][0]["typed_config"];
@@ -62,6 +64,27 @@ pub(crate) fn settings_are_in_force() {
     assert_eq!(routes[1]["route"]["retry_policy"]["num_retries"], 1);
 }
 
+/// What `tidegate get --envoy` shows of clusters, listeners and routes is what the Envoy itself shows.
+fn assert_shown_as_held(world: &World, envoy: &Envoy, dump: &Value) {
+    let words = ["get", "--envoy", envoy.id(), "--output", "json"];
+    let shown: Value = serde_json::from_str(&world.control.cli_ok(&words)).unwrap();
+    let mut types = Vec::new();
+    for resource in shown["streams"][0]["resources"].as_array().unwrap() {
+        let section = match resource["type"].as_str().unwrap() {
+            "cluster" => "ClustersConfigDump",
+            "listener" => "ListenersConfigDump",
+            "route" => "RoutesConfigDump",
+            _ => continue,
+        };
+        let name = resource["name"].as_str().unwrap();
+        assert_eq!(resource["state"], "acked", "{resource}");
+        assert_eq!(resource["resource"], dynamic(dump, section, name));
+        types.push(section);
+    }
+    types.dedup();
+    assert_eq!(types.len(), 3, "{shown}");
+}
+
 /// A listener with a certificate of its own, as an item of a gateway's listeners.
 fn tls_listener() -> String {
     let made = rcgen::generate_simple_self_signed(vec!["edge.test".to_owned()]).unwrap();
@@ -85,7 +108,7 @@ fn tls_listener() -> String {
 }
 
 /// A resource in an Envoy's own dump, by the section that has it.
-pub(super) fn dynamic(dump: &Value, section: &str, name: &str) -> Value {
+fn dynamic(dump: &Value, section: &str, name: &str) -> Value {
     let section_type = format!(".{section}");
     let configs = dump["configs"].as_array().unwrap();
     let of_type = |config: &&Value| config["@type"].as_str().unwrap().ends_with(&section_type);

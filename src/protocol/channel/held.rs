@@ -17,7 +17,8 @@ pub struct Held {
     pub state: HeldState,
     /// The version last told; `None` if the name does not exist.
     pub version: Option<Arc<str>>,
-    /// The resource last told; `None` if it was sent on an earlier stream, or does not exist.
+    /// The resource last told; `None` if it does not exist, or if it was sent on an earlier stream and
+    /// has changed since.
     pub told: Option<Arc<Resource>>,
     /// The resource last accepted on this stream, which a refusal leaves in force.
     pub accepted: Option<Arc<Resource>>,

@@ -255,6 +255,19 @@ fn what_was_told_can_be_looked_at() {
 }
 
 #[test]
+fn what_a_client_brings_is_looked_up_where_it_is_still_so() {
+    let mut story = Story::new(Variant::Delta);
+    let told = |story: &Story| {
+        let held = story.stream.held().next().unwrap();
+        (held.state == HeldState::Acked, held.told.is_some())
+    };
+    assert_eq!(story.ask('e', "a=1"), "");
+    assert_eq!(told(&story), (true, false));
+    assert_eq!(story.snapshot(1, "e:a@1"), "");
+    assert_eq!(told(&story), (true, true));
+}
+
+#[test]
 fn names_are_limited() {
     for variant in [Variant::Sotw, Variant::Delta] {
         let limits = Limits {

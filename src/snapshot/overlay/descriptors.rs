@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::route::v3::Route;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use prost::Name;
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
 use crate::domain::OverlayPart;
 
@@ -43,6 +43,17 @@ pub(super) fn of_part(part: OverlayPart) -> MessageDescriptor {
 }
 
 /// The type that a type URL names, if it is one of Envoy's.
-pub(super) fn packed(type_url: &str) -> Option<MessageDescriptor> {
+pub(in crate::snapshot) fn packed(type_url: &str) -> Option<MessageDescriptor> {
     pool().get_message_by_name(type_url.rsplit('/').next()?)
+}
+
+/// Do Envoy's types call the field sensitive, such as a private key?
+pub(in crate::snapshot) fn is_sensitive(field: &FieldDescriptor) -> bool {
+    static SENSITIVE: OnceLock<ExtensionDescriptor> = OnceLock::new();
+    let sensitive = SENSITIVE.get_or_init(|| {
+        pool()
+            .get_extension_by_name("udpa.annotations.sensitive")
+            .expect("the descriptors are Envoy's, who marks its secrets")
+    });
+    field.options().get_extension(sensitive).as_bool() == Some(true)
 }

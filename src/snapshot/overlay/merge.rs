@@ -76,20 +76,36 @@ fn merged_any(
     let kind = packed_kind(settings).filter(|kind| packed_kind(before).as_ref() == Some(kind))?;
     let mut base = unpack(before, &kind)?;
     merge(&mut base, &unpack(settings, &kind)?, written);
-    let mut any = settings.clone();
-    any.set_field_by_name("value", Value::Bytes(base.encode_to_vec().into()));
-    Some(any)
+    Some(repacked(settings, &base))
 }
 
-/// The type that an `Any` holds, if it is one of Envoy's.
+/// The same `Any` with another content.
+pub(in crate::snapshot) fn repacked(
+    any: &DynamicMessage,
+    content: &DynamicMessage,
+) -> DynamicMessage {
+    let mut any = any.clone();
+    any.set_field_by_name("value", Value::Bytes(content.encode_to_vec().into()));
+    any
+}
+
+/// What an `Any` holds; `None` for every other message, and where it is not one of Envoy's types.
+pub(in crate::snapshot) fn unpacked(message: &DynamicMessage) -> Option<DynamicMessage> {
+    unpack(message, &packed_kind(message)?)
+}
+
+/// The type that an `Any` holds, if it is one of Envoy's; `None` for every other message.
 pub(super) fn packed_kind(any: &DynamicMessage) -> Option<MessageDescriptor> {
+    if any.descriptor().full_name() != ANY {
+        return None;
+    }
     let url = any.get_field_by_name("type_url")?;
     let kind = descriptors::packed(url.as_str()?)?;
     (!rules::is_well_known(&Kind::Message(kind.clone()))).then_some(kind)
 }
 
-/// What an `Any` holds.
-pub(super) fn unpack(any: &DynamicMessage, kind: &MessageDescriptor) -> Option<DynamicMessage> {
+/// What an `Any` of this type holds.
+fn unpack(any: &DynamicMessage, kind: &MessageDescriptor) -> Option<DynamicMessage> {
     let value = any.get_field_by_name("value")?;
     DynamicMessage::decode(kind.clone(), value.as_bytes()?.clone()).ok()
 }

@@ -29,11 +29,8 @@ fn collect(message: &DynamicMessage, names: &mut BTreeSet<String>) {
         let name = message.get_field_by_name("name");
         names.extend(name.and_then(|name| name.as_str().map(str::to_owned)));
     }
-    if let Some(kind) = merge::packed_kind(message) {
-        if let Some(packed) = merge::unpack(message, &kind) {
-            collect(&packed, names);
-        }
-        return;
+    if let Some(packed) = merge::unpacked(message) {
+        return collect(&packed, names);
     }
     for (_, value) in message.fields() {
         match value {
