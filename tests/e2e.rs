@@ -230,6 +230,12 @@ fn main() -> ExitCode {
         let node_story = move || story(Library::Node);
         trials.push(trial(format!("grpc-js: {name}"), node.as_ref(), node_story));
     }
+    trials.push(trial(
+        "grpcio: a client that shows its certificate is served, and its load reports count"
+            .to_owned(),
+        python.as_ref(),
+        grpc::certificates,
+    ));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Bootstrap {
     #[arg(long, default_value = "otlp", value_name = "HOW")]
     report: How,
     /// For a gRPC client without a proxy, that calls `xds:///SERVICE`
-    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report", "tls"])]
+    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report", "secret"])]
     grpc: bool,
     /// Connect with TLS, with the certificates in this directory: `tls.crt`, `tls.key` and `ca.crt`
     #[arg(long, value_name = "DIR")]

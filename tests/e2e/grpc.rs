@@ -3,11 +3,12 @@
 
 use tidegate::engine::Phase;
 
+use crate::support::certificates::{Ca, set_up_proxy, set_up_server};
 use crate::support::documents::Documents;
 use crate::support::far::Far;
 use crate::support::grpc::{GrpcClient, Library, start_app};
 use crate::support::wait::{SOON, eventually, if_so};
-use crate::support::world::World;
+use crate::support::world::{World, assert_all_proven};
 
 /// Fast calls, and some that are always in progress for a while.
 const MIXED: &[&str] = &["fast", "fast", "fast", "slow300", "slow300"];
@@ -124,6 +125,8 @@ pub(crate) fn rolling_and_abort(library: Library) {
 /// long enough before the rest to be seen.
 pub(crate) fn all_at_once(library: Library) {
     let documents = Documents {
+        // All calls to v1 end with its weight, so its last instances are proven idle.
+        drain: "{ atMost: 60s }",
         rolling: "{ batch: 3, maxSurge: 3, maxUnavailable: 0 }",
         ..documents()
     };
@@ -139,8 +142,38 @@ pub(crate) fn all_at_once(library: Library) {
     };
     world.control.apply(&roll.yaml());
     world.start_grpc_apps("v2", 0..3);
-    world.stop_what_is_released("to-v2", Phase::Done);
+    let done = world.stop_what_is_released("to-v2", Phase::Done);
+    assert_all_proven(&done, 3, 1);
     client.until_more(100);
     let tally = client.stop_without_loss();
     assert!(tally.by_version["v2"] > 0, "{tally:?}");
+}
+
+/// The client shows a certificate, and reports over the same channel; one that shows another's is told
+/// nothing.
+pub(crate) fn certificates() {
+    let ca = Ca::new("ca");
+    let documents = Documents {
+        drain: "{ atMost: 60s }",
+        ..documents()
+    };
+    let mut world = World::prepared(&documents, |directory| set_up_server(directory, &ca));
+    world.start_grpc_apps("v1", 0..2);
+    world.until_serving("v1", 2);
+    let name = "spiffe://test/web/grpc-a";
+    let right = set_up_proxy(world.path(), "grpc-a", &ca, name);
+    let client = GrpcClient::start_with(&right, "grpc-a", &["fast"], &world);
+    let _wrong = GrpcClient::start_with(&right, "grpc-b", &["fast"], &world);
+    client.until_more(20);
+    eventually(SOON, "the server to deny grpc-b", || {
+        let log = world.control.log();
+        if_so(log.contains(&format!("{name} may not speak for node")), log)
+    });
+    assert!(world.control.proxy("grpc-b").is_err());
+
+    world.control.cli_ok(&["drain", "v1-0"]);
+    world.control.until_stage("v1-0", "released");
+    let drain = world.control.instance("v1-0").unwrap().drain.unwrap();
+    assert!(drain.proven && drain.witnesses == 1, "{drain:?}");
+    client.stop_without_loss();
 }

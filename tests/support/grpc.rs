@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::app::{App, Lease};
+use super::certificates::relocated;
 use super::load::Tally;
 use super::process::Process;
 use super::tools;
@@ -59,21 +60,35 @@ impl GrpcClient {
         lanes: &[&str],
         world: &World,
     ) -> Self {
-        let path = tools::repository().join("envoy-configs/grpc.json");
-        let text = fs_err::read_to_string(path).unwrap();
-        let text = text
+        let mut command = library.command();
+        command.arg("xds:///cart").args(lanes);
+        Self::start_from(&bootstrap("grpc.json"), xds, &mut command, id, world)
+    }
+
+    /// One on C-core, from `envoy-configs/grpc-mtls.json` with its certificates in `tls`.
+    pub(crate) fn start_with(tls: &Path, id: &str, lanes: &[&str], world: &World) -> Self {
+        let bootstrap = relocated(&bootstrap("grpc-mtls.json"), tls);
+        let mut command = Library::Python.command();
+        command.arg("xds:///cart").args(lanes);
+        Self::start_from(&bootstrap, world.control.xds(), &mut command, id, world)
+    }
+
+    fn start_from(
+        bootstrap: &str,
+        xds: SocketAddr,
+        command: &mut Command,
+        id: &str,
+        world: &World,
+    ) -> Self {
+        let text = bootstrap
             .replace("grpc-1", id)
             .replace(":18000", &format!(":{}", xds.port()));
         let config = world.path().join(format!("{id}.json"));
         fs_err::write(&config, text).unwrap();
-        let mut command = library.command();
-        command
-            .env("GRPC_XDS_BOOTSTRAP", &config)
-            .arg("xds:///cart")
-            .args(lanes);
+        command.env("GRPC_XDS_BOOTSTRAP", &config);
         Self {
             id: id.to_owned(),
-            process: Process::start(id, &mut command, world.path()).with_config(config),
+            process: Process::start(id, command, world.path()).with_config(config),
         }
     }
 
@@ -120,6 +135,11 @@ pub(crate) fn start_app(id: &str, version: &str, capacity: Option<&str>, world: 
         capacity,
     };
     App::announced(id, process, &address, lease, &world.control, world.path())
+}
+
+fn bootstrap(file: &str) -> String {
+    let path = tools::repository().join("envoy-configs").join(file);
+    fs_err::read_to_string(path).unwrap()
 }
 
 fn python() -> PathBuf {

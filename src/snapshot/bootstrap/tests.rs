@@ -74,12 +74,30 @@ fn the_files_of_secrets_are_what_is_printed() {
 }
 
 #[test]
-fn the_file_for_grpc_is_what_is_printed_and_every_option_is_in_it() {
-    let printed = grpc_bootstrap(&BootstrapOptions::new("grpc-1", "web"));
-    assert!(
-        printed == include_str!("../../../envoy-configs/grpc.json"),
-        "envoy-configs/grpc.json should be:\n{printed}"
-    );
+fn the_files_for_grpc_are_what_is_printed_and_every_option_is_in_them() {
+    let plain = BootstrapOptions::new("grpc-1", "web");
+    let mtls = BootstrapOptions {
+        tls: Some(TLS.to_owned()),
+        ..plain.clone()
+    };
+    for (options, file, text) in [
+        (
+            plain,
+            "grpc.json",
+            include_str!("../../../envoy-configs/grpc.json"),
+        ),
+        (
+            mtls,
+            "grpc-mtls.json",
+            include_str!("../../../envoy-configs/grpc-mtls.json"),
+        ),
+    ] {
+        let printed = grpc_bootstrap(&options);
+        assert!(
+            printed == text,
+            "envoy-configs/{file} should be:\n{printed}"
+        );
+    }
     let options = BootstrapOptions {
         region: "eu".into(),
         zone: "eu-1".into(),

@@ -98,6 +98,7 @@ resources:
     )
 }
 
-fn path(directory: &str, file: &str) -> String {
+/// A file in a directory that was given with or without a slash at its end.
+pub(super) fn path(directory: &str, file: &str) -> String {
     format!("{}/{file}", directory.trim_end_matches('/'))
 }
