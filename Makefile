@@ -10,6 +10,9 @@ SHELL := bash
 SCENARIO ?= rolling
 DEMO_ARGS ?=
 
+# For `make bench-xds`: --quick, --only TEXT, --rounds N, --json FILE; docs/benchmarks.md has the method.
+BENCH_ARGS ?=
+
 # Tests and the demo look for Envoy in TIDEGATE_ENVOY, then in target/tools/bin, then on the PATH.
 # The adapter of the public xDS harness is built for tests alone.
 TEST_FEATURES := harness-adapter
@@ -20,10 +23,10 @@ INSTALLED := $(TOOLS)/installed.txt
 NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools build demo test conformance check clean
+.PHONY: help tools node-tools build demo test conformance check bench-xds clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 tools: $(INSTALLED) node-tools ## Fetch Envoy, cargo-deny and gRPC clients into target/tools (once; versions in tests/)
 
@@ -75,6 +78,9 @@ check: tools ## Formatting, lints, licences and sources of dependencies
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --all-targets --locked --features $(TEST_FEATURES) -- -D warnings
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+bench-xds: ## Measure the xDS server beside floors and other servers (10 minutes on two idle cores)
+	cargo bench --locked --bench xds -- $(BENCH_ARGS)
 
 clean: ## Remove everything that was built or fetched
 	cargo clean

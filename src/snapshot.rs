@@ -32,7 +32,7 @@ pub use bootstrap::{
     BootstrapOptions, Report, Secret, Shape, Variant, bootstrap, grpc_bootstrap, secret_file,
 };
 pub use compile::{CompileError, Compiler, compile};
-pub use encode::labelled;
+pub use encode::{labelled, resource as encoded};
 pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay, overlay_secrets};
 pub use resource::{Resource, ResourceKind};

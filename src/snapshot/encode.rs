@@ -20,7 +20,7 @@ const RESOURCES_FIELD: u32 = 2;
 const VERSION_DIGITS: usize = 16;
 
 /// The resource `name` with this content, named by it.
-pub(super) fn resource(kind: ResourceKind, name: &str, encoded: Vec<u8>) -> Arc<Resource> {
+pub fn resource(kind: ResourceKind, name: &str, encoded: Vec<u8>) -> Arc<Resource> {
     let version = version(&encoded);
     wrapped(kind, name, &version, encoded)
 }
