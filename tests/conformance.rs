@@ -47,8 +47,10 @@ mod stories {
 mod conformance {
     #[cfg_attr(not(feature = "harness-adapter"), path = "no_adapter.rs")]
     pub(crate) mod adapter;
+    pub(crate) mod answers;
     pub(crate) mod client;
     pub(crate) mod harness;
+    pub(crate) mod load;
     pub(crate) mod optional;
     pub(crate) mod ordering;
     pub(crate) mod page;
@@ -59,21 +61,27 @@ mod conformance {
     pub(crate) mod streams;
     pub(crate) mod subscriptions;
     pub(crate) mod variant;
+    pub(crate) mod versions;
     pub(crate) mod world;
 }
 
 use std::process::ExitCode;
 
 use conformance::report::Part;
-use conformance::{harness, optional, ordering, responses, robust, streams, subscriptions};
+use conformance::{
+    answers, harness, load, optional, ordering, responses, robust, streams, subscriptions, versions,
+};
 
 /// The table, in parts.
 const PARTS: &[Part] = &[
     ("Streams and identity", "rule", streams::RULES),
     ("Subscriptions", "rule", subscriptions::RULES),
+    ("Answers", "rule", answers::RULES),
+    ("Versions", "rule", versions::RULES),
     ("Responses", "rule", responses::RULES),
     ("Order", "rule", ordering::RULES),
     ("Optional parts of the protocol", "rule", optional::RULES),
+    ("Load and limits", "rule", load::RULES),
     ("Robustness", "rule", robust::RULES),
     (
         "The 98 runs of the public harness",

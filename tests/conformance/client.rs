@@ -56,6 +56,16 @@ pub(crate) struct Ask {
     pub(crate) error: Option<String>,
 }
 
+impl Ask {
+    /// One that asks for these names.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        Self {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// One response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {

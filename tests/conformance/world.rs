@@ -347,6 +347,11 @@ pub(crate) fn version(kind: ResourceKind, name: &str, content: &str) -> String {
     resource.version.as_ref().to_owned()
 }
 
+/// A name and its version, as a delta client that comes back says them.
+pub(crate) fn held(letter: &str, name: &str, content: &str) -> (String, String) {
+    (name.to_owned(), version(kind(letter), name, content))
+}
+
 /// The letters of the types.
 const LETTERS: [(&str, ResourceKind); 6] = [
     ("b", ResourceKind::LbEndpoint),
