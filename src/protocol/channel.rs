@@ -41,6 +41,8 @@ pub(super) struct Channel {
     /// SotW: the client holds another set from an earlier stream, whose content is unknown.
     holds_unknown: bool,
     additions: BTreeSet<Arc<str>>,
+    /// The generation since which there is something to add.
+    due_since: Option<Generation>,
     removals: BTreeSet<Arc<str>>,
     outstanding: Option<Outstanding>,
     /// The nonce of the last response if it was accepted.
@@ -124,6 +126,7 @@ impl Channel {
             resumed_from: None,
             holds_unknown: false,
             additions: BTreeSet::new(),
+            due_since: None,
             removals: BTreeSet::new(),
             outstanding: None,
             accepted_nonce: None,
@@ -170,13 +173,24 @@ impl Channel {
         }
     }
 
-    /// How far it is with such changes.
-    pub(super) fn progress(&self, op: Op, patience: Span, now: Time) -> Progress {
+    /// The generation since which there has been something to add, if there is.
+    pub(super) const fn due_since(&self) -> Option<Generation> {
+        self.due_since
+    }
+
+    /// How far it is with such changes, not counting answers to what is older than `since`.
+    pub(super) fn progress(
+        &self,
+        op: Op,
+        since: Option<Generation>,
+        patience: Span,
+        now: Time,
+    ) -> Progress {
         if self.owes(op) {
             return Progress::Busy;
         }
         match &self.outstanding {
-            Some(response) if response.op == op => {
+            Some(response) if response.op == op && Some(response.generation) >= since => {
                 if patience.after(response.sent_at) <= now {
                     Progress::Late
                 } else {

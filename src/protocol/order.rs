@@ -7,6 +7,8 @@
 //!   after the routes that named them were replaced.
 //! - The ACK of a cluster is withheld until its endpoints have come. So endpoints wait for nothing;
 //!   being listed after clusters, they are sent right behind them.
+//! - So an old assignment without its answer keeps no route or listener waiting: that its cluster was
+//!   answered says more.
 //! - A cluster or listener warms until its secrets have come. So secrets wait for nothing either.
 //! - One endpoint of a collection comes and goes like a line of an assignment: with nobody waiting.
 //! - What does not change waits for nothing and is waited for by nobody.
@@ -16,7 +18,7 @@
 
 use Op::{Add, Remove};
 use ResourceKind::{Cluster, Endpoint, LbEndpoint, Listener, Route, Secret};
-use Wait::{Accepted, Answered, Gone};
+use Wait::{Accepted, Answered, Gone, Placed};
 
 use crate::snapshot::ResourceKind;
 
@@ -40,12 +42,15 @@ pub(super) enum Wait {
     Answered(ResourceKind),
     /// Its removals are sent and answered.
     Gone(ResourceKind),
+    /// Its additions are sent, and those that came with the same change are answered. What was sent
+    /// before and is unanswered still has long been read, as it is ahead on the same stream.
+    Placed(ResourceKind),
 }
 
 impl Wait {
     pub(super) const fn kind(self) -> ResourceKind {
         match self {
-            Accepted(kind) | Answered(kind) | Gone(kind) => kind,
+            Accepted(kind) | Answered(kind) | Gone(kind) | Placed(kind) => kind,
         }
     }
 }
@@ -88,12 +93,12 @@ pub(super) static ORDER: [Step; 12] = [
     Step {
         op: Add,
         kind: Listener,
-        after: &[Answered(Cluster), Answered(Endpoint)],
+        after: &[Answered(Cluster), Placed(Endpoint)],
     },
     Step {
         op: Add,
         kind: Route,
-        after: &[Answered(Cluster), Answered(Endpoint)],
+        after: &[Answered(Cluster), Placed(Endpoint)],
     },
     Step {
         op: Remove,

@@ -248,7 +248,12 @@ impl Stream {
             } else {
                 Op::Add
             };
-            match channel.progress(op, GATE_TIMEOUT, now) {
+            let since = if matches!(wait, Wait::Placed(_)) {
+                self.channels[step.kind as usize].due_since()
+            } else {
+                None
+            };
+            match channel.progress(op, since, GATE_TIMEOUT, now) {
                 Progress::Busy => return false,
                 Progress::Done => {}
                 Progress::Late => late.push(wait.kind()),

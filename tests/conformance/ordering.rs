@@ -66,6 +66,11 @@ pub(crate) const RULES: &[Rule] = &[
             ),
             wire("a refusal is an answer", ADS, refusal_opens_the_gate),
             wire(
+                "endpoints of the same change are waited for, those of an earlier one are not",
+                ADS,
+                earlier_endpoints,
+            ),
+            wire(
                 "after a while it goes on, and that is counted",
                 ADS,
                 late_answer_opens_the_gate,
@@ -260,6 +265,24 @@ fn refusal_opens_the_gate(v: Variant) {
     assert_eq!(client.ask("c", ""), "c a@1");
     assert_eq!(client.ask("l", ""), "");
     assert_eq!(client.nack("c", "no"), "l in@1");
+}
+
+fn earlier_endpoints(v: Variant) {
+    let world = World::with("e:a@1 l:in@1 r:main@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("r", "main"), "r main@1");
+    assert_eq!(client.ack("r"), "");
+    assert_eq!(client.ask("e", "a"), "e a@1");
+    world.publish("e:a@1 l:in@1 r:main@2");
+    assert_eq!(client.heard(), "r main@2");
+    assert_eq!(client.ack("r"), "");
+    assert_eq!(client.ack("e"), "");
+    world.publish("e:a@2 l:in@1 r:main@3");
+    assert_eq!(client.heard(), "e a@2");
+    // Still the same change, though the state is a newer one by now.
+    world.publish("c:b@1 e:a@2 l:in@1 r:main@3");
+    assert_eq!(client.heard(), "");
+    assert_eq!(client.ack("e"), "r main@3");
 }
 
 fn late_answer_opens_the_gate(v: Variant) {

@@ -50,6 +50,7 @@ impl Channel {
                 removals.into_iter().map(|name| (name, None)).collect()
             }
         };
+        self.note_due(target);
         for (name, resource) in &said {
             let entry = self.entries.entry(Arc::clone(name)).or_default();
             entry.told = Told::Sent(Content::of(resource.as_ref()));

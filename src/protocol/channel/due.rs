@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::entry::{Content, Entry, Told};
 use super::{Channel, content_version};
 use crate::protocol::message::Variant;
+use crate::protocol::order::Op;
 use crate::protocol::subscription::members;
 use crate::snapshot::{ByName, Names, ResourceSet};
 
@@ -49,6 +50,7 @@ impl Channel {
         }
         self.additions = additions;
         self.removals = removals;
+        self.note_due(target);
     }
 
     /// Works out what is due under these names; nothing else has changed.
@@ -64,6 +66,16 @@ impl Channel {
         }
         for name in &retried {
             self.refresh_name(name, wanted);
+        }
+        self.note_due(target);
+    }
+
+    /// Remembers since when there is something to add.
+    pub(super) fn note_due(&mut self, target: &ResourceSet) {
+        if !self.owes(Op::Add) {
+            self.due_since = None;
+        } else if self.due_since.is_none() {
+            self.due_since = Some(target.generation);
         }
     }
 
