@@ -18,6 +18,7 @@ mod blocker;
 mod command;
 mod documents;
 mod effect;
+mod ended;
 mod event;
 mod facts;
 mod hooks;
@@ -83,6 +84,8 @@ pub struct Engine {
     published: Option<Arc<Plan>>,
     /// Services with changes that are not published yet.
     touched: BTreeSet<ServiceName>,
+    /// How long ended rollouts stay in the state.
+    ended_kept: Span,
 }
 
 impl Engine {
@@ -99,6 +102,7 @@ impl Engine {
             started: now,
             published: None,
             touched,
+            ended_kept: Span::MAX,
         };
         let mut effects = Vec::new();
         if engine.state.generation > crate::domain::Generation::default() {
@@ -125,6 +129,11 @@ impl Engine {
             }));
         }
         (engine, effects)
+    }
+
+    /// Lets rollouts leave the state this long after their end; until this is said they all stay.
+    pub fn keep_ended(&mut self, span: Span) {
+        self.ended_kept = span;
     }
 
     /// Takes in an event and decides what follows.
@@ -170,6 +179,7 @@ impl Engine {
         turn.touched = std::mem::take(&mut self.touched);
         let answer = begin(&mut turn);
         settle(&mut turn);
+        ended::forget_long_ended(&mut turn, self.ended_kept);
         let (touched, waits, before) = (turn.touched, turn.waits, turn.before);
         let mut effects = turn.effects;
         self.touched = touched;

@@ -3,6 +3,8 @@
 //!
 //! No clock, no socket, no thread: a failure prints its story, and the same story fails again.
 
+#[path = "engine/audit.rs"]
+mod audit;
 #[path = "engine/clients.rs"]
 mod clients;
 #[path = "engine/fleet.rs"]

@@ -20,6 +20,37 @@ pub struct Documents {
     pub rollouts: BTreeMap<RolloutName, Rollout>,
 }
 
+impl Documents {
+    /// What is new, changed or gone in `after`, a line each: `Rollout cart-42 created`.
+    pub fn changes(&self, after: &Self) -> impl Iterator<Item = String> + use<> {
+        let kinds = [
+            changes(Kind::Gateway, &self.gateways, &after.gateways),
+            changes(Kind::Service, &self.services, &after.services),
+            changes(Kind::Gate, &self.gates, &after.gates),
+            changes(Kind::Rollout, &self.rollouts, &after.rollouts),
+        ];
+        kinds.into_iter().flatten()
+    }
+}
+
+fn changes<K: Ord + fmt::Display, V: PartialEq>(
+    kind: Kind,
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, document) in after {
+        match before.get(name) {
+            None => lines.push(format!("{kind} {name} created")),
+            Some(known) if known != document => lines.push(format!("{kind} {name} changed")),
+            Some(_) => {}
+        }
+    }
+    let gone = before.keys().filter(|name| !after.contains_key(name));
+    lines.extend(gone.map(|name| format!("{kind} {name} deleted")));
+    lines
+}
+
 /// The kinds of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {

@@ -25,6 +25,9 @@ impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(Duration::ZERO);
 
+    /// Longer than anything lasts.
+    pub const MAX: Self = Self(Duration::MAX);
+
     /// So many seconds.
     pub const fn secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))

@@ -13,9 +13,11 @@ pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
     }
     let rollouts: Vec<Rollout> = documents.rollouts.values().cloned().collect();
     let known: Vec<_> = turn.state.services.keys().cloned().collect();
+    let changes = turn.state.documents.changes(&documents);
     turn.record(Record::DocumentsApplied {
         documents: Box::new(documents),
         by: by.clone(),
+        changes: changes.collect(),
     });
     // Who is told what may have changed for every service, and each must be shown to be in force.
     let declared: Vec<_> = turn.state.documents.services.keys().cloned().collect();
@@ -33,12 +35,14 @@ pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
                 }
                 Record::RolloutAmended {
                     spec: Box::new(spec),
+                    by: Some(by.clone()),
                 }
             }
             _ => Record::RolloutPlanned {
                 spec: Box::new(spec),
                 origin: Origin::Document,
                 by: by.clone(),
+                reason: None,
             },
         };
         turn.record(record);

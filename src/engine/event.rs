@@ -39,8 +39,8 @@ pub enum Event {
     HookDone {
         /// The call's idempotency key.
         key: String,
-        /// What went wrong, if anything.
-        result: Result<(), String>,
+        /// What it answered, or what went wrong. Whoever makes calls cuts both to a limit.
+        result: Result<String, String>,
     },
     /// A proxy did or said something.
     Proxy {

@@ -7,21 +7,24 @@ use crate::domain::RolloutName;
 
 /// Makes a hook call, for the first time or again.
 pub(super) fn call(turn: &mut Turn<'_>, rollout: &RolloutName, call: HookCall) {
-    let hook = turn
-        .state
-        .rollouts
-        .get(rollout)
-        .and_then(|r| r.spec.replace.clone());
-    let Some(hook) = hook else { return };
+    let Some(state) = turn.state.rollouts.get(rollout) else {
+        return;
+    };
+    let Some(hook) = state.spec.replace.clone() else {
+        return;
+    };
+    let before = state.hooks.iter().find(|hook| hook.call.key == call.key);
+    let attempt = before.map_or(0, |hook| hook.attempts).saturating_add(1);
     turn.record(Record::HookCalled {
         rollout: rollout.clone(),
         call: call.clone(),
+        attempt,
     });
     turn.effects.push(Effect::Call { hook, call });
 }
 
 /// Takes in how a call ended. An answer to a call that nobody waits for says nothing new.
-pub(super) fn done(turn: &mut Turn<'_>, key: String, result: Result<(), String>) {
+pub(super) fn done(turn: &mut Turn<'_>, key: String, result: Result<String, String>) {
     let waits_for_it = |rollout: &&RolloutState| {
         rollout
             .hooks
@@ -33,7 +36,11 @@ pub(super) fn done(turn: &mut Turn<'_>, key: String, result: Result<(), String>)
     };
     let rollout = rollout.spec.name.clone();
     turn.record(match result {
-        Ok(()) => Record::HookDone { rollout, key },
+        Ok(output) => Record::HookDone {
+            rollout,
+            key,
+            output,
+        },
         Err(error) => Record::HookFailed {
             rollout,
             key,

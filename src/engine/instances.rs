@@ -87,7 +87,12 @@ fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) 
         stops.map(|hook| (rollout.spec.name.clone(), hook.call.key.clone()))
     });
     for (rollout, key) in open.collect::<Vec<_>>() {
-        turn.record(Record::HookDone { rollout, key });
+        let output = "the instance is gone".to_owned();
+        turn.record(Record::HookDone {
+            rollout,
+            key,
+            output,
+        });
     }
 }
 

@@ -1,7 +1,9 @@
 //! Verbs: what operators ask for, judged and carried out. Each is idempotent: asked twice, it
 //! answers with what already holds.
 
-use super::instances::{begin_leaving, snapshot};
+mod instances;
+
+use super::instances::snapshot;
 use super::state::{Bake, HookState, HookStatus, RolloutState};
 use super::turn::Turn;
 use super::{
@@ -9,7 +11,8 @@ use super::{
     Stage, Verb,
 };
 use super::{hooks, rolling};
-use crate::domain::{InstanceId, ProxyId, Rollout, RolloutName, ServiceName, Span, counted};
+use crate::domain::{ProxyId, Rollout, RolloutName, Span, counted};
+use instances::{drain, find, undrain};
 
 /// Carries out a command, or says why not.
 pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, Refusal> {
@@ -20,7 +23,7 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
         }
         Verb::Undrain { instance, service } => {
             let service = find(turn, instance, service.as_ref())?;
-            undrain(turn, &service, instance)
+            undrain(turn, &service, instance, &command)
         }
         Verb::ForgetProxy { proxy } => forget(turn, proxy, &command),
         Verb::Rollout { name, verb } => {
@@ -139,9 +142,12 @@ fn skip(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<Ans
     if let Some(hook) = rollout.hooks.iter().find(failed) {
         let (action, instance) = (hook.call.action, &hook.call.instance);
         let said = format!("{name} goes on without the {action} hook for {instance}");
+        let what = format!("it goes on without the {action} hook for {instance}");
+        turn.record(skipped(&name, what, by));
         turn.record(Record::HookDone {
             rollout: name,
             key: hook.call.key.clone(),
+            output: format!("skipped by {}", by.by),
         });
         return answer(said);
     }
@@ -161,11 +167,14 @@ fn skip(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<Ans
                 missing,
             };
             let cause = Cause::Rollout(cause);
+            let said = format!("{id} is released without proof");
+            turn.record(skipped(&name, said.clone(), by));
             turn.move_to(&service, &id, Stage::Drained { proof, cause }, "skipped");
-            return answer(format!("{id} is released without proof"));
+            return answer(said);
         }
     }
     if let Bake::Began(_) = rollout.bake {
+        turn.record(skipped(&name, "it bakes no longer".to_owned(), by));
         turn.record(Record::BakeDone {
             rollout: name.clone(),
         });
@@ -177,6 +186,8 @@ fn skip(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<Ans
         } else {
             Outcome::Done
         };
+        let what = "it ends with the instances that are there".to_owned();
+        turn.record(skipped(&name, what, by));
         rolling::end(turn, &name, outcome);
         return answer(format!("{name} ends with the instances that are there"));
     }
@@ -184,6 +195,15 @@ fn skip(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<Ans
         format!("{name} waits for nothing that can be skipped"),
         format!("`tidegate why {name}` says what it waits for"),
     ))
+}
+
+fn skipped(rollout: &RolloutName, what: String, by: &Command) -> Record {
+    Record::StepSkipped {
+        rollout: rollout.clone(),
+        what,
+        by: by.by.clone(),
+        reason: by.reason.clone(),
+    }
 }
 
 /// Starts the way back of a rollout that is done.
@@ -224,11 +244,11 @@ fn undo(turn: &mut Turn<'_>, rollout: &RolloutState, by: &Command) -> Result<Ans
         ..rollout.spec.clone()
     };
     let to = spec.to.clone();
-    let (spec, by) = (Box::new(spec), by.by.clone());
     turn.record(Record::RolloutPlanned {
-        spec,
+        spec: Box::new(spec),
         origin: Origin::Undo,
-        by,
+        by: by.by.clone(),
+        reason: by.reason.clone(),
     });
     answer(format!("{back} goes back to {to}"))
 }
@@ -250,142 +270,6 @@ fn running<'a>(rollout: &'a RolloutState, verb: &str) -> Result<&'a RolloutName,
             };
             let what = format!("{name} {how}: there is nothing to {verb}");
             Err(conflict(what, hint))
-        }
-    }
-}
-
-// --- instances
-
-fn drain(
-    turn: &mut Turn<'_>,
-    service: &ServiceName,
-    id: &InstanceId,
-    by: &Command,
-) -> Result<Answer, Refusal> {
-    let stage = stage_of(turn, service, id);
-    match stage {
-        Stage::Serving | Stage::Suspended | Stage::Joining { .. } => {
-            let cause = Cause::Operator(by.by.clone());
-            let why = by
-                .reason
-                .clone()
-                .unwrap_or_else(|| format!("{} drains it", by.by));
-            begin_leaving(turn, service, id, &stage, cause, &why);
-            answer(format!("{id} is being drained"))
-        }
-        // Nothing is sent to it; but it must not join any more.
-        Stage::Registered | Stage::Ready => {
-            let known = turn.state.services.get(service);
-            let told = known
-                .and_then(|s| s.instances.get(id))
-                .is_some_and(|i| i.told);
-            let missing = told.then(|| "it was taken from the proxies before".to_owned());
-            let proof = Proof {
-                took: Span::ZERO,
-                witnesses: 0,
-                missing: missing.into_iter().collect(),
-            };
-            let cause = Cause::Operator(by.by.clone());
-            let released = Stage::Released { proof, cause };
-            turn.move_to(service, id, released, "no proxy sends it anything");
-            answer(format!("{id} takes no traffic: it is safe to stop"))
-        }
-        Stage::Released { proof, .. } => answer(format!("{id} is safe to stop: {proof}")),
-        other => answer(format!("{id} is {other} already")),
-    }
-}
-
-fn undrain(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) -> Result<Answer, Refusal> {
-    let stage = stage_of(turn, service, id);
-    if stage.cause().is_some() {
-        may_come_back(turn, service, id, &stage)?;
-    }
-    match &stage {
-        Stage::Leaving { .. } | Stage::Draining { .. } | Stage::Drained { .. } => {
-            turn.move_to(service, id, Stage::Serving, "put back");
-            answer(format!("{id} takes requests again"))
-        }
-        Stage::Removed { .. } | Stage::Released { .. } => {
-            turn.move_to(service, id, Stage::Registered, "put back");
-            answer(format!("{id} joins again once it is healthy"))
-        }
-        other => answer(format!("{id} is {other}: it was not being drained")),
-    }
-}
-
-/// Is the instance of a version that is to serve, and does no rollout take it out just now?
-fn may_come_back(
-    turn: &Turn<'_>,
-    service: &ServiceName,
-    id: &InstanceId,
-    stage: &Stage,
-) -> Result<(), Refusal> {
-    let Some(known) = turn.state.services.get(service) else {
-        return Ok(());
-    };
-    let version = known.instances.get(id).map(|i| &i.instance.version);
-    let rollout = turn.state.rollout_of(service).filter(|r| r.runs());
-    let goes = match rollout {
-        Some(rollout) if rollout.aborted => Some(&rollout.spec.to),
-        Some(rollout) => rollout.started.as_ref().map(|started| &started.from),
-        None => None,
-    };
-    if matches!(stage.cause(), Some(Cause::Rollout(_))) && goes.is_some() && goes == version {
-        return Err(conflict(
-            format!("{id} is {stage} because a rollout replaces it"),
-            "`tidegate rollout abort` turns that rollout round",
-        ));
-    }
-    let serves = version.is_none()
-        || version == known.stable.as_ref()
-        || rollout.is_some_and(|rollout| version == Some(&rollout.spec.to));
-    if serves {
-        return Ok(());
-    }
-    Err(conflict(
-        format!("{id} is {stage}, and its version no longer serves {service}"),
-        "a rollout to its version brings that back",
-    ))
-}
-
-fn stage_of(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Stage {
-    let known = turn
-        .state
-        .services
-        .get(service)
-        .and_then(|s| s.instances.get(id));
-    known.map_or(Stage::Registered, |known| known.stage.clone())
-}
-
-fn find(
-    turn: &Turn<'_>,
-    id: &InstanceId,
-    service: Option<&ServiceName>,
-) -> Result<ServiceName, Refusal> {
-    let services = turn
-        .state
-        .services
-        .iter()
-        .filter(|(name, s)| s.instances.contains_key(id) && turn.state.service(name).is_some());
-    let found: Vec<&ServiceName> = services.map(|(name, _)| name).collect();
-    let matching = found
-        .iter()
-        .filter(|name| service.is_none_or(|wanted| wanted == **name));
-    match matching.collect::<Vec<_>>().as_slice() {
-        [one] => Ok((**one).clone()),
-        [] => Err(not_found(
-            service.map_or_else(
-                || format!("there is no instance `{id}`"),
-                |service| format!("there is no instance `{id}` of {service}"),
-            ),
-            "`tidegate instances` lists them",
-        )),
-        several => {
-            let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-            Err(conflict(
-                format!("`{id}` is an instance of {}", names.join(" and of ")),
-                "say which with `--service`",
-            ))
         }
     }
 }
@@ -413,6 +297,7 @@ fn forget(turn: &mut Turn<'_>, proxy: &ProxyId, by: &Command) -> Result<Answer, 
     turn.record(Record::ProxyForgotten {
         proxy: proxy.clone(),
         by: by.by.clone(),
+        reason: by.reason.clone(),
     });
     turn.facts.proxies.remove(proxy);
     answer(format!("{proxy} is forgotten: nothing waits for its word"))

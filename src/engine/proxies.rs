@@ -70,8 +70,9 @@ pub(super) fn forget_long_gone(turn: &mut Turn<'_>) {
     let gone: Vec<ProxyId> = gone.map(|(id, _)| id.clone()).collect();
     for proxy in gone {
         turn.facts.proxies.remove(&proxy);
-        let by = Actor(format!("tidegate (away for {FORGOTTEN_AFTER})"));
-        turn.record(Record::ProxyForgotten { proxy, by });
+        let by = Actor("tidegate".to_owned());
+        let reason = Some(format!("away for {FORGOTTEN_AFTER}"));
+        turn.record(Record::ProxyForgotten { proxy, by, reason });
     }
 }
 

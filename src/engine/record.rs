@@ -3,6 +3,7 @@
 //! State is a fold over these ([`super::State::apply`]), so a record says all that the fold needs
 //! and nothing that it could compute.
 
+mod about;
 mod sentence;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,21 @@ pub enum Record {
         documents: Box<Documents>,
         /// Who changed it.
         by: Actor,
+        /// What is new, changed or gone, a line each: `Rollout cart-42 created`. Not said in journals
+        /// of the first versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<String>,
+    },
+    /// An operator asked to take an instance out; what follows from it comes after.
+    DrainAsked {
+        /// The service.
+        service: ServiceName,
+        /// The instance.
+        instance: InstanceId,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
     },
     /// A hook is called, perhaps again.
     HookCalled {
@@ -61,6 +77,9 @@ pub enum Record {
         rollout: RolloutName,
         /// What for.
         call: HookCall,
+        /// The how manieth attempt this is, from 1; a restart repeats one without counting it.
+        #[serde(default = "once")]
+        attempt: u32,
     },
     /// A hook call ended well, or was skipped by an operator.
     HookDone {
@@ -68,6 +87,9 @@ pub enum Record {
         rollout: RolloutName,
         /// The call's idempotency key.
         key: String,
+        /// What it answered, cut to a limit; empty where it said nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        output: String,
     },
     /// A hook call failed.
     HookFailed {
@@ -127,6 +149,9 @@ pub enum Record {
         proxy: ProxyId,
         /// Who said so.
         by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A proxy that holds configuration of ours; it counts until it is forgotten.
     ProxySeen {
@@ -153,6 +178,9 @@ pub enum Record {
     RolloutAmended {
         /// The new spec.
         spec: Box<Rollout>,
+        /// Who changed it. Not said in journals of the first versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// A rollout is over.
     RolloutEnded {
@@ -160,6 +188,12 @@ pub enum Record {
         rollout: RolloutName,
         /// How.
         outcome: Outcome,
+    },
+    /// A rollout that ended long ago leaves the state; what was written of it stays in the journal for
+    /// as long as anything does.
+    RolloutForgotten {
+        /// The rollout.
+        rollout: RolloutName,
     },
     /// A rollout holds on somebody's word.
     RolloutPaused {
@@ -178,6 +212,9 @@ pub enum Record {
         origin: Origin,
         /// Who.
         by: Actor,
+        /// Why, where it was asked for by a verb.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A rollout goes on.
     RolloutResumed {
@@ -213,6 +250,28 @@ pub enum Record {
         /// The version.
         version: VersionName,
     },
+    /// An operator passed over what a rollout waited for; what follows from it comes after.
+    StepSkipped {
+        /// The rollout.
+        rollout: RolloutName,
+        /// What was passed over.
+        what: String,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// An operator asked to put an instance back; what follows from it comes after.
+    UndrainAsked {
+        /// The service.
+        service: ServiceName,
+        /// The instance.
+        instance: InstanceId,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
     /// A version gets a cluster and a place in the routes, with no weight yet.
     VersionRouted {
         /// The service.
@@ -236,6 +295,11 @@ pub enum Record {
         /// The generation without it.
         generation: Generation,
     },
+}
+
+/// Journals of the first versions do not count attempts.
+const fn once() -> u32 {
+    1
 }
 
 /// Where a rollout comes from.

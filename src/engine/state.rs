@@ -176,7 +176,9 @@ impl State {
                 self.r#move(service, instance, to, at)
                     .map_err(|why| illegal(&entry.record, &why))?;
             }
-            Record::RolloutPlanned { spec, origin, by } => {
+            Record::RolloutPlanned {
+                spec, origin, by, ..
+            } => {
                 let mut state = RolloutState::new((**spec).clone(), *origin, by.clone(), at);
                 // Asked for anew before it has begun, it is the same rollout still.
                 if let Some(waiting) = self.rollouts.get(&spec.name).filter(|r| !r.over()) {
@@ -184,6 +186,11 @@ impl State {
                 }
                 self.rollouts.insert(spec.name.clone(), state);
             }
+            Record::RolloutForgotten { rollout } => {
+                self.rollouts.remove(rollout);
+            }
+            // Who asked for what follows.
+            Record::DrainAsked { .. } | Record::UndrainAsked { .. } => {}
             about_a_rollout => {
                 let Some(name) = about_a_rollout.rollout() else {
                     return Err(illegal(about_a_rollout, "it names no rollout"));

@@ -181,7 +181,7 @@ impl Keeper {
     }
 
     async fn put_in_force(&mut self, loaded: Loaded, by: Actor) -> Result<Applied, ControlError> {
-        let changes = changes(&self.in_force, &loaded.documents);
+        let changes = self.in_force.changes(&loaded.documents).collect();
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let (reply, taken) = oneshot::channel();
         let event = Event::Documents {
@@ -345,32 +345,4 @@ fn own_name(kind: Kind, name: &str) -> String {
 
 fn lines(refusal: &Refusal) -> Vec<String> {
     refusal.problems.iter().map(ToString::to_string).collect()
-}
-
-/// One line for each document that is new, changed or gone.
-fn changes(before: &Documents, after: &Documents) -> Vec<String> {
-    let mut lines = Vec::new();
-    compare(Kind::Gateway, &before.gateways, &after.gateways, &mut lines);
-    compare(Kind::Service, &before.services, &after.services, &mut lines);
-    compare(Kind::Gate, &before.gates, &after.gates, &mut lines);
-    compare(Kind::Rollout, &before.rollouts, &after.rollouts, &mut lines);
-    lines
-}
-
-fn compare<K: Ord + std::fmt::Display, V: PartialEq>(
-    kind: Kind,
-    before: &std::collections::BTreeMap<K, V>,
-    after: &std::collections::BTreeMap<K, V>,
-    lines: &mut Vec<String>,
-) {
-    for (name, document) in after {
-        match before.get(name) {
-            None => lines.push(format!("{kind} {name} created")),
-            Some(known) if known != document => lines.push(format!("{kind} {name} changed")),
-            Some(_) => {}
-        }
-    }
-    for name in before.keys().filter(|name| !after.contains_key(name)) {
-        lines.push(format!("{kind} {name} deleted"));
-    }
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
@@ -13,8 +13,11 @@ use crate::domain::Hook;
 use crate::engine::{Event, HookCall};
 use crate::process::Tasks;
 
-/// How much of a failed hook's answer or output is kept.
+/// How much of a hook's answer or output is kept in the journal.
 const ANSWER_BYTES_MAX: usize = 2048;
+
+/// How long an answer's body is listened to, once its status has come.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Makes calls; each is a task of its own.
 #[derive(Clone, Debug)]
@@ -44,7 +47,8 @@ impl Hooks {
     }
 }
 
-async fn carry_out(hook: &Hook, call: &HookCall) -> Result<(), String> {
+/// What a call was answered, or why it failed; both cut to [`ANSWER_BYTES_MAX`].
+async fn carry_out(hook: &Hook, call: &HookCall) -> Result<String, String> {
     let (timeout, done) = match hook {
         Hook::Exec { argv, timeout } => (
             timeout,
@@ -65,7 +69,7 @@ async fn carry_out(hook: &Hook, call: &HookCall) -> Result<(), String> {
     done.unwrap_or_else(|_| Err(format!("no answer within {timeout}")))
 }
 
-async fn exec(argv: &[String], call: &HookCall) -> Result<(), String> {
+async fn exec(argv: &[String], call: &HookCall) -> Result<String, String> {
     let filled: Vec<String> = argv.iter().map(|argument| fill(argument, call)).collect();
     let Some((program, arguments)) = filled.split_first() else {
         return Err("the hook names no program".to_owned());
@@ -83,7 +87,7 @@ async fn exec(argv: &[String], call: &HookCall) -> Result<(), String> {
         .await
         .map_err(|error| format!("`{program}` does not run: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(tail(&output.stdout));
     }
     Err(format!(
         "`{program}` ended with {}: {}",
@@ -105,7 +109,7 @@ async fn post(
     url: &str,
     headers: impl Iterator<Item = (&String, &String)>,
     call: &HookCall,
-) -> Result<(), String> {
+) -> Result<String, String> {
     let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
     let mut request = hyper::Request::post(url).header("content-type", "application/json");
     for (name, value) in headers {
@@ -127,14 +131,28 @@ async fn post(
         .await
         .map_err(|error| format!("{url}: {error}"))?;
     let status = response.status();
+    let said = beginning(response.into_body()).await;
     if status.is_success() {
-        return Ok(());
+        return Ok(said);
     }
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-        .collect()
-        .await;
-    let said = body.map(|body| tail(&body.to_bytes())).unwrap_or_default();
     Err(format!("{url} answered {status}: {said}"))
+}
+
+/// What a body says within its limits. The status has been said already, so a body that does not end
+/// makes no failure of it.
+async fn beginning(mut body: hyper::body::Incoming) -> String {
+    let mut said = Vec::new();
+    let read = async {
+        while said.len() < ANSWER_BYTES_MAX
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            said.extend(frame.into_data().unwrap_or_default());
+        }
+    };
+    // Whatever has come by then is kept.
+    let _ = tokio::time::timeout(ANSWER_TIME_MAX, read).await;
+    said.truncate(ANSWER_BYTES_MAX);
+    String::from_utf8_lossy(&said).trim().to_owned()
 }
 
 fn tail(bytes: &[u8]) -> String {
@@ -168,8 +186,9 @@ mod tests {
                     "=",
                     "{action} {instance} {version} {service}",
                 ],
-                Ok(()),
+                Ok(String::new()),
             ),
+            (vec!["echo", "{instance} is up"], Ok("i-1 is up".to_owned())),
             (
                 vec![
                     "sh",

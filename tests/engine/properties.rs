@@ -104,6 +104,9 @@ impl Setup {
             };
         }
         world.settle_in(service, self.instances, self.proxies);
+        if !calm && self.seed.is_multiple_of(2) {
+            world.keep_ended(Span::secs(5));
+        }
         world
     }
 
@@ -481,5 +484,6 @@ proptest! {
             happening.happen(&mut world, &setup);
         }
         heal(&mut world, &setup);
+        world.crash();
     }
 }

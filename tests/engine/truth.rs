@@ -21,6 +21,9 @@ use crate::fleet::Proxy;
 /// On the very first start an answer may come without every service being ready after this long.
 const FIRST_ANSWER_AFTER: Span = Span::secs(10);
 
+/// Entries from one checkpoint to the next; no rollout has its steps in this rhythm.
+const CHECKPOINT_EVERY: usize = 37;
+
 pub(crate) type Proxies = BTreeMap<ProxyId, Proxy>;
 
 /// What has been said so far.
@@ -29,6 +32,8 @@ pub(crate) struct Truth {
     pub(crate) journal: Vec<Entry>,
     /// The journal, read back from its JSON.
     replayed: State,
+    /// A state in between as JSON, and how many entries it rests on.
+    checkpoint: (usize, Vec<u8>),
     pub(crate) published: Option<Arc<Plan>>,
     /// Processes that have once been seen healthy.
     pub(crate) once_healthy: BTreeSet<(InstanceId, SocketAddr)>,
@@ -42,6 +47,7 @@ impl Truth {
         Self {
             journal: Vec::new(),
             replayed: State::default(),
+            checkpoint: (0, json(&State::default())),
             published: None,
             once_healthy: BTreeSet::new(),
             calm,
@@ -51,8 +57,7 @@ impl Truth {
 
     /// Invariants 3 and 7, of one record.
     pub(crate) fn hear(&mut self, entry: &Entry, proxies: &Proxies) {
-        let json = serde_json::to_string(entry).expect("an entry is JSON");
-        let read: Entry = serde_json::from_str(&json).expect("JSON is an entry");
+        let read: Entry = serde_json::from_slice(&json(entry)).expect("JSON is an entry");
         assert_eq!(read, *entry, "7: an entry is read back as it was written");
         if let Err(illegal) = self.replayed.apply(&read) {
             panic!("7: {illegal}");
@@ -68,6 +73,9 @@ impl Truth {
             idle(instance, proof, proxies, &self.replayed);
         }
         self.journal.push(entry.clone());
+        if self.journal.len().is_multiple_of(CHECKPOINT_EVERY) {
+            self.checkpoint = (self.journal.len(), json(&self.replayed));
+        }
     }
 
     /// Invariants 2, 4, 6, 8 and 11, of one plan.
@@ -138,18 +146,29 @@ impl Truth {
         assert!(told <= ceiling, "1: {told} are told, {ceiling} may be");
     }
 
-    /// The journal as it is read back from the disk.
+    /// The journal as it is read back from the disk: as a whole, and from a checkpoint on.
     pub(crate) fn replay(&self) -> State {
-        let mut state = State::default();
-        for entry in &self.journal {
-            let json = serde_json::to_vec(entry).expect("an entry is JSON");
-            let entry = serde_json::from_slice(&json).expect("JSON is an entry");
-            state
-                .apply(&entry)
-                .unwrap_or_else(|illegal| panic!("{illegal}"));
-        }
-        state
+        let whole = fold(State::default(), &self.journal);
+        let (entries, bytes) = &self.checkpoint;
+        let checkpoint = serde_json::from_slice(bytes).expect("JSON is a state");
+        let rest = fold(checkpoint, &self.journal[*entries..]);
+        assert_eq!(rest, whole, "7: entry {entries} and the rest are the whole");
+        whole
     }
+}
+
+fn fold(mut state: State, entries: &[Entry]) -> State {
+    for entry in entries {
+        let entry = serde_json::from_slice(&json(entry)).expect("JSON is an entry");
+        state
+            .apply(&entry)
+            .unwrap_or_else(|illegal| panic!("{illegal}"));
+    }
+    state
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("it is JSON")
 }
 
 /// A stop hook may be called for what was released, or for what no proxy was told of.

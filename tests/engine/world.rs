@@ -52,7 +52,7 @@ pub(crate) struct Process {
 enum Later {
     Appear(VersionName, Option<InstanceId>),
     Discover,
-    Hook(String, Result<(), String>),
+    Hook(String, Result<String, String>),
     Probe(InstanceId),
     Stop(InstanceId, VersionName),
 }
@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) helpful: bool,
     /// Does a new instance take over the id of the one in whose place it is started, where that is free?
     pub(crate) same_ids: bool,
+    /// How long ended rollouts stay listed.
+    ended_kept: Span,
     /// Is a new instance of this version sick?
     pub(crate) sick: BTreeSet<VersionName>,
     /// What each instance says that it carries; one of these by chance.
@@ -106,6 +108,7 @@ impl World {
             hooks: Hooks::Work,
             helpful: true,
             same_ids: false,
+            ended_kept: Span::MAX,
             sick: BTreeSet::new(),
             capacities: vec![None],
             steps: 0,
@@ -114,6 +117,12 @@ impl World {
             hooks_heard: BTreeSet::new(),
             next_port: 20_000,
         }
+    }
+
+    /// From now on ended rollouts leave the state after this long.
+    pub(crate) fn keep_ended(&mut self, span: Span) {
+        self.ended_kept = span;
+        self.engine.keep_ended(span);
     }
 
     /// A fleet at rest: `instances` of v1 serve, and every proxy knows them.
@@ -316,6 +325,7 @@ impl World {
         }
         let (engine, effects) = Engine::recover(state, self.now);
         self.engine = engine;
+        self.engine.keep_ended(self.ended_kept);
         self.truth.started = self.now;
         for effect in effects {
             match effect {
@@ -488,7 +498,10 @@ impl World {
             };
             self.soon(lag, what);
         }
-        self.soon(Span::millis(500), Later::Hook(call.key, result));
+        self.soon(
+            Span::millis(500),
+            Later::Hook(call.key, result.map(|()| String::new())),
+        );
     }
 
     /// Somebody brings what rollouts miss, and stops what is released.

@@ -3,35 +3,8 @@
 use std::fmt;
 
 use super::{Origin, Outcome, Record};
-use crate::domain::{InstanceId, RolloutName, counted};
-use crate::engine::{Cause, Stage};
-
-impl Record {
-    /// The rollout that this belongs to, if it says so.
-    pub fn rollout(&self) -> Option<&RolloutName> {
-        match self {
-            Self::BatchBegan { rollout, .. }
-            | Self::BatchDone { rollout }
-            | Self::BakeBegan { rollout }
-            | Self::BakeDone { rollout }
-            | Self::HookCalled { rollout, .. }
-            | Self::HookDone { rollout, .. }
-            | Self::HookFailed { rollout, .. }
-            | Self::RolloutAborted { rollout, .. }
-            | Self::RolloutEnded { rollout, .. }
-            | Self::RolloutPaused { rollout, .. }
-            | Self::RolloutResumed { rollout, .. }
-            | Self::RolloutRetried { rollout, .. }
-            | Self::RolloutStarted { rollout, .. } => Some(rollout),
-            Self::RolloutAmended { spec } | Self::RolloutPlanned { spec, .. } => Some(&spec.name),
-            Self::InstanceMoved { to, .. } => match to.cause() {
-                Some(Cause::Rollout(rollout)) => Some(rollout),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
+use crate::domain::counted;
+use crate::engine::Stage;
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +15,11 @@ impl fmt::Display for Record {
             Self::BatchDone { rollout } => write!(f, "{rollout}: the batch is replaced"),
             Self::BakeBegan { rollout } => write!(f, "{rollout}: everything is moved; it bakes"),
             Self::BakeDone { rollout } => write!(f, "{rollout}: the bake is over"),
-            Self::DocumentsApplied { documents, by } => write!(
+            Self::DocumentsApplied {
+                documents,
+                by,
+                changes,
+            } if changes.is_empty() => write!(
                 f,
                 "documents by {by}: {} services, {} gateways, {} gates, {} rollouts",
                 documents.services.len(),
@@ -50,12 +27,42 @@ impl fmt::Display for Record {
                 documents.gates.len(),
                 documents.rollouts.len(),
             ),
-            Self::HookCalled { rollout, call } => write!(
+            Self::DocumentsApplied { by, changes, .. } => {
+                write!(f, "documents by {by}: {}", listed(changes))
+            }
+            Self::DrainAsked {
+                service,
+                instance,
+                by,
+                reason,
+            } => write!(
                 f,
-                "{rollout}: {} hook for {} ({})",
-                call.action, call.instance, call.version
+                "{service}: {instance} is to be drained, by {by}{}",
+                because(reason.as_ref())
             ),
-            Self::HookDone { rollout, key } => write!(f, "{rollout}: hook {key} is done"),
+            Self::HookCalled {
+                rollout,
+                call,
+                attempt,
+            } => {
+                let (action, instance, version) = (call.action, &call.instance, &call.version);
+                write!(f, "{rollout}: {action} hook for {instance} ({version})")?;
+                match attempt {
+                    0 | 1 => Ok(()),
+                    again => write!(f, ", attempt {again}"),
+                }
+            }
+            Self::HookDone {
+                rollout,
+                key,
+                output,
+            } => {
+                write!(f, "{rollout}: hook {key} is done")?;
+                match output.lines().next() {
+                    None => Ok(()),
+                    Some(line) => write!(f, ": {line}"),
+                }
+            }
             Self::HookFailed {
                 rollout,
                 key,
@@ -93,7 +100,11 @@ impl fmt::Display for Record {
                 "{service}: {} of {} at {}",
                 instance.id, instance.version, instance.address
             ),
-            Self::ProxyForgotten { proxy, by } => write!(f, "proxy {proxy} is forgotten, by {by}"),
+            Self::ProxyForgotten { proxy, by, reason } => write!(
+                f,
+                "proxy {proxy} is forgotten, by {by}{}",
+                because(reason.as_ref())
+            ),
             Self::ProxySeen { identity } => write!(f, "proxy {} ({})", identity.id, identity.agent),
             Self::Published {
                 generation,
@@ -113,25 +124,39 @@ impl fmt::Display for Record {
                 by,
                 reason,
             } => write!(f, "{rollout}: aborted by {by}{}", because(reason.as_ref())),
-            Self::RolloutAmended { spec } => write!(f, "{}: its document changed", spec.name),
+            Self::RolloutAmended { spec, by } => {
+                write!(f, "{}: its document changed", spec.name)?;
+                by.as_ref().map_or(Ok(()), |by| write!(f, ", by {by}"))
+            }
             Self::RolloutEnded { rollout, outcome } => match outcome {
                 Outcome::Done => write!(f, "{rollout}: done"),
                 Outcome::RolledBack => write!(f, "{rollout}: rolled back"),
             },
+            Self::RolloutForgotten { rollout } => {
+                write!(f, "{rollout}: ended long ago and is no longer listed")
+            }
             Self::RolloutPaused {
                 rollout,
                 by,
                 reason,
             } => write!(f, "{rollout}: paused by {by}{}", because(reason.as_ref())),
-            Self::RolloutPlanned { spec, origin, by } => {
+            Self::RolloutPlanned {
+                spec,
+                origin,
+                by,
+                reason,
+            } => {
                 let undo = match origin {
                     Origin::Document => "",
                     Origin::Undo => " (undo)",
                 };
                 write!(
                     f,
-                    "{}: {} to {} is wanted by {by}{undo}",
-                    spec.name, spec.service, spec.to
+                    "{}: {} to {} is wanted by {by}{undo}{}",
+                    spec.name,
+                    spec.service,
+                    spec.to,
+                    because(reason.as_ref())
                 )
             }
             Self::RolloutResumed {
@@ -154,6 +179,22 @@ impl fmt::Display for Record {
                 counted(*desired, "instance")
             ),
             Self::StableChosen { service, version } => write!(f, "{service}: {version} is stable"),
+            Self::StepSkipped {
+                rollout,
+                what,
+                by,
+                reason,
+            } => write!(f, "{rollout}: {what}, by {by}{}", because(reason.as_ref())),
+            Self::UndrainAsked {
+                service,
+                instance,
+                by,
+                reason,
+            } => write!(
+                f,
+                "{service}: {instance} is to be put back, by {by}{}",
+                because(reason.as_ref())
+            ),
             Self::VersionRouted { service, version } => {
                 write!(f, "{service}: {version} gets its cluster")
             }
@@ -179,12 +220,9 @@ fn because(reason: Option<&String>) -> String {
 /// How many names a sentence can bear.
 const NAMES_SHOWN_MAX: usize = 5;
 
-fn listed(members: &[InstanceId]) -> String {
-    let shown: Vec<&str> = members
-        .iter()
-        .take(NAMES_SHOWN_MAX)
-        .map(InstanceId::as_str)
-        .collect();
+fn listed(members: &[impl fmt::Display]) -> String {
+    let shown = members.iter().take(NAMES_SHOWN_MAX);
+    let shown: Vec<String> = shown.map(ToString::to_string).collect();
     match members.len().saturating_sub(NAMES_SHOWN_MAX) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -72,6 +72,9 @@ pub struct HookState {
     pub call: HookCall,
     /// How it went.
     pub status: HookStatus,
+    /// How many times it was decided to make it.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 /// How a hook call went.
@@ -149,7 +152,7 @@ impl RolloutState {
                     desired: *desired,
                 });
             }
-            Record::RolloutAmended { spec } => self.spec = (**spec).clone(),
+            Record::RolloutAmended { spec, .. } => self.spec = (**spec).clone(),
             Record::RolloutPaused { by, reason, .. } => {
                 self.paused = Some(Pause {
                     by: by.clone(),
@@ -178,7 +181,7 @@ impl RolloutState {
             }
             Record::BakeBegan { .. } => self.bake = Bake::Began(at),
             Record::BakeDone { .. } => self.bake = Bake::Done,
-            Record::HookCalled { call, .. } => self.note_hook(call, HookStatus::Called),
+            Record::HookCalled { call, attempt, .. } => self.note_hook(call, *attempt),
             Record::HookDone { key, .. } => self.end_hook(key, HookStatus::Done),
             Record::HookFailed { key, error, .. } => {
                 self.end_hook(key, HookStatus::Failed(error.clone()));
@@ -188,12 +191,14 @@ impl RolloutState {
         self.progress = at;
     }
 
-    fn note_hook(&mut self, call: &HookCall, status: HookStatus) {
+    fn note_hook(&mut self, call: &HookCall, attempts: u32) {
+        let status = HookStatus::Called;
         match self.hooks.iter_mut().find(|hook| hook.call.key == call.key) {
-            Some(hook) => hook.status = status,
+            Some(hook) => (hook.status, hook.attempts) = (status, attempts),
             None => self.hooks.push(HookState {
                 call: call.clone(),
                 status,
+                attempts,
             }),
         }
     }
