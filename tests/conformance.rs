@@ -54,6 +54,7 @@ mod conformance {
     pub(crate) mod optional;
     pub(crate) mod ordering;
     pub(crate) mod page;
+    pub(crate) mod reply;
     pub(crate) mod report;
     pub(crate) mod responses;
     pub(crate) mod robust;
@@ -62,6 +63,7 @@ mod conformance {
     pub(crate) mod subscriptions;
     pub(crate) mod variant;
     pub(crate) mod versions;
+    pub(crate) mod wildcards;
     pub(crate) mod world;
 }
 
@@ -69,12 +71,14 @@ use std::process::ExitCode;
 
 use conformance::report::Part;
 use conformance::{
-    answers, harness, load, optional, ordering, responses, robust, streams, subscriptions, versions,
+    answers, harness, load, optional, ordering, responses, robust, streams, subscriptions,
+    versions, wildcards,
 };
 
 /// The table, in parts.
 const PARTS: &[Part] = &[
     ("Streams and identity", "rule", streams::RULES),
+    ("Wildcards", "rule", wildcards::RULES),
     ("Subscriptions", "rule", subscriptions::RULES),
     ("Answers", "rule", answers::RULES),
     ("Versions", "rule", versions::RULES),

@@ -61,6 +61,8 @@ pub(crate) const RULES: &[Rule] = &[
                 ALL,
                 names_with_an_odd_nonce,
             ),
+            wire("no nonce at all, with and without a version", ALL, no_nonce),
+            wire("the same answer twice", ALL, answered_twice),
         ],
     ),
     served(
@@ -73,6 +75,8 @@ pub(crate) const RULES: &[Rule] = &[
                 nack_with_the_new_version,
             ),
             wire("without a word of why", ALL, nack_without_message),
+            wire("a refusal of what was answered before", ALL, late_refusal),
+            wire("a refusal of nothing", ALL, refusal_of_nothing),
         ],
     ),
     served(
@@ -230,6 +234,38 @@ fn names_with_an_odd_nonce(v: Variant) {
     assert_eq!(client.put("e", ask), "e b@1");
 }
 
+fn no_nonce(v: Variant) {
+    for letter in ["c", "e", "l", "r"] {
+        let world = World::with("c:a@1 e:a@1 l:a@1 r:a@1");
+        let mut client = world.client(v);
+        assert_eq!(client.ask(letter, "a"), format!("{letter} a@1"));
+        let mut ask = client.answer(letter);
+        ask.nonce.clear();
+        assert_eq!(client.put(letter, ask.clone()), "");
+        ask.version.clear();
+        assert_eq!(client.put(letter, ask), "");
+        world.publish("c:a@2 e:a@2 l:a@2 r:a@2");
+        assert_eq!(client.heard(), "", "the first response is not answered yet");
+        assert_eq!(client.ack(letter), format!("{letter} a@2"));
+    }
+}
+
+fn answered_twice(v: Variant) {
+    for letter in ["c", "e", "l", "r"] {
+        let world = World::with("c:a@1 e:a@1 l:a@1 r:a@1");
+        let mut client = world.client(v);
+        assert_eq!(client.ask(letter, "a"), format!("{letter} a@1"));
+        assert_eq!(client.ack(letter), "");
+        // For endpoints that is how a state-of-the-world client asks for them again.
+        let is_a_question = letter == "e" && !v.is_delta;
+        let told = if is_a_question { "e a@1" } else { "" };
+        assert_eq!(client.ack(letter), told);
+        assert_eq!(client.settle(told), told);
+        world.publish("c:a@2 e:a@2 l:a@2 r:a@2");
+        assert_eq!(client.heard(), format!("{letter} a@2"));
+    }
+}
+
 fn nack_with_the_new_version(v: Variant) {
     let world = World::with("c:a@1");
     let mut client = world.client(v);
@@ -251,6 +287,54 @@ fn nack_without_message(v: Variant) {
         events.last().unwrap().trim(),
         "test-id refused cluster a of 1:"
     );
+}
+
+fn late_refusal(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut client = world.client(v);
+    assert_eq!(client.ask("c", ""), "c a@1");
+    let first = Ask {
+        error: Some("too late".into()),
+        ..client.answer("c")
+    };
+    assert_eq!(client.ack("c"), "");
+    assert_eq!(client.put("c", first.clone()), "", "accepted by now");
+    world.publish("c:a@2");
+    assert_eq!(client.heard(), "c a@2");
+    assert_eq!(client.put("c", first), "", "the one before");
+    assert_eq!(client.ack("c"), "");
+    let events = world.events();
+    assert_eq!(events.last().unwrap(), "test-id has 2");
+    let refused = events.iter().filter(|event| event.contains("refused"));
+    assert_eq!(refused.count(), 0, "{events:?}");
+    // Nor does an acceptance undo a refusal.
+    world.publish("c:a@3");
+    assert_eq!(client.heard(), "c a@3");
+    assert_eq!(client.nack("c", "no"), "");
+    assert_eq!(client.ack("c"), "");
+    assert_eq!(world.events(), ["test-id refused cluster a of 3: no"]);
+}
+
+fn refusal_of_nothing(v: Variant) {
+    let world = World::with("c:a@1 e:a@1");
+    let mut client = world.client(v);
+    let refusal = Ask {
+        error: Some("of what?".into()),
+        nonce: "cluster-1".into(),
+        version: "1".into(),
+        ..Ask::default()
+    };
+    // As the first request of a type, it asks like any other.
+    let heard = client.put("c", refusal.clone());
+    assert_eq!(client.settle(&heard), "c a@1");
+    let of_endpoints = Ask {
+        nonce: String::new(),
+        ..refusal
+    };
+    assert_eq!(client.put("e", of_endpoints), "");
+    let events = world.events();
+    let refused = events.iter().filter(|event| event.contains("refused"));
+    assert_eq!(refused.count(), 0, "{events:?}");
 }
 
 fn no_hot_loop(v: Variant) {

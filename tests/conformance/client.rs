@@ -2,31 +2,34 @@
 //!
 //! Types are letters: `c` clusters, `e` endpoints, `l` listeners, `r` routes, `s` secrets,
 //! `b` single endpoints of a collection. What the server says is
-//! text, one response after the other: `c a@1 b@2 -gone, e a@1` is a response with the clusters `a`
-//! and `b`, their contents 1 and 2, and without `gone`, and one with the endpoints `a`. The end of a
-//! stream is `! Code`.
+//! text, one response after the other, as `reply` has it. The end of a stream is `! Code`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::task::Poll;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc;
+use http_body_util::{BodyExt as _, Full};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::http::{self, uri::PathAndQuery};
 use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
+use tower_service::Service as _;
 
+use super::reply::Reply;
 use super::variant::Variant;
-use super::world::{Named, Versions, World, letter, type_url};
+use super::world::{Versions, World, letter, type_url};
 
 /// Requests that may wait for the server to read them.
 const WAITING_MAX: usize = 1024;
@@ -63,37 +66,6 @@ impl Ask {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             ..Self::default()
         }
-    }
-}
-
-/// One response.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Reply {
-    pub(crate) type_url: String,
-    pub(crate) nonce: String,
-    pub(crate) version: String,
-    pub(crate) identifier: String,
-    /// Name and content.
-    pub(crate) resources: Vec<(String, String)>,
-    pub(crate) removed: Vec<String>,
-    /// Delta only.
-    pub(crate) versions: Versions,
-    /// Of the encoded message.
-    pub(crate) bytes: usize,
-    /// What comes with `resource_errors` and TTLs: nothing, as neither is served.
-    pub(crate) extras: usize,
-}
-
-impl Reply {
-    fn text(&self) -> String {
-        let mut text = letter(&self.type_url);
-        for (name, content) in &self.resources {
-            text += &format!(" {name}@{content}");
-        }
-        for name in &self.removed {
-            text += &format!(" -{name}");
-        }
-        text
     }
 }
 
@@ -362,6 +334,33 @@ impl<'w> Client<'w> {
         })
     }
 
+    /// Sends bytes as the body of a request of its own, and ends it; the code of the answer.
+    pub(crate) fn raw(&self, path: &str, content_type: &str, body: &'static [u8]) -> Code {
+        let body = Full::new(Bytes::from_static(body)).map_err(|never| match never {});
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, content_type)
+            .header(http::header::TE, "trailers")
+            .body(Body::new(body))
+            .unwrap();
+        let mut channel = self.channel.clone();
+        self.world.run(async {
+            poll_fn(|context| channel.poll_ready(context))
+                .await
+                .unwrap();
+            let (head, body) = channel.call(request).await.unwrap().into_parts();
+            let body = body.collect().await.unwrap();
+            let trailers = body.trailers().cloned().unwrap_or_default();
+            let status = Status::from_header_map(&head.headers);
+            let status = status.or_else(|| Status::from_header_map(&trailers));
+            status.map_or(Code::Unknown, |status| status.code())
+        })
+    }
+
+    /// Drops every stream without a word, and keeps the connection.
+    pub(crate) fn hang_up(&mut self) {
+        self.streams.clear();
+    }
+
     /// Ends the client's side of each stream; what comes of it.
     pub(crate) fn finish(&mut self) -> String {
         for pipe in self.streams.values_mut() {
@@ -469,56 +468,4 @@ fn now<T>(future: impl Future<Output = T>) -> Poll<T> {
     future
         .as_mut()
         .poll(&mut std::task::Context::from_waker(waker))
-}
-
-fn named(any: &Any) -> (String, String) {
-    let named = Named::decode(any.value.as_slice()).unwrap();
-    (named.name, named.content)
-}
-
-impl From<DiscoveryResponse> for Reply {
-    fn from(response: DiscoveryResponse) -> Self {
-        let bytes = response.encoded_len();
-        for any in &response.resources {
-            assert_eq!(any.type_url, response.type_url);
-        }
-        Self {
-            resources: response.resources.iter().map(named).collect(),
-            extras: response.resource_errors.len(),
-            type_url: response.type_url,
-            nonce: response.nonce,
-            version: response.version_info,
-            identifier: response.control_plane.unwrap_or_default().identifier,
-            removed: Vec::new(),
-            versions: Versions::new(),
-            bytes,
-        }
-    }
-}
-
-impl From<DeltaDiscoveryResponse> for Reply {
-    fn from(response: DeltaDiscoveryResponse) -> Self {
-        let bytes = response.encoded_len();
-        let ttls = response.resources.iter().filter(|r| r.ttl.is_some());
-        let ttls = ttls.count();
-        let mut reply = Self {
-            type_url: response.type_url,
-            nonce: response.nonce,
-            version: response.system_version_info,
-            identifier: response.control_plane.unwrap_or_default().identifier,
-            removed: response.removed_resources,
-            bytes,
-            extras: response.resource_errors.len() + response.removed_resource_names.len() + ttls,
-            ..Self::default()
-        };
-        for resource in response.resources {
-            let any = resource.resource.unwrap_or_default();
-            assert_eq!(any.type_url, reply.type_url);
-            let (name, content) = named(&any);
-            assert_eq!(name, resource.name);
-            reply.versions.insert(name.clone(), resource.version);
-            reply.resources.push((name, content));
-        }
-        reply
-    }
 }

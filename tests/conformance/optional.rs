@@ -1,9 +1,13 @@
 //! Rules 49 to 53: what servers may offer besides.
 
+use envoy_types::pb::envoy::config::core::v3::Node;
+use tidegate::domain::Span;
+use tonic::Code;
+
 use super::client::Ask;
 use super::row::{Rule, elsewhere, not_served, served, wire};
 use super::variant::{ALL, DELTA, DELTA_ADS, SOTW_ADS, Variant};
-use super::world::World;
+use super::world::{NODE, World};
 
 pub(crate) const RULES: &[Rule] = &[
     not_served(
@@ -11,15 +15,15 @@ pub(crate) const RULES: &[Rule] = &[
         "TTLs and heartbeats, for clients that announce them.",
         "Envoy 1.40 crashes when endpoints or routes expire on a state-of-the-world stream",
         &[wire(
-            "resources come without a TTL, and without a wrapper",
+            "who announces them gets resources without a TTL and without a wrapper",
             ALL,
             no_ttl,
         )],
     ),
     not_served(
         50,
-        "Virtual hosts and clusters on demand.",
-        "every route and cluster that a proxy may need is told to it beforehand",
+        "Virtual hosts and clusters on demand, scoped routes, runtime layers, extension configs.",
+        "every route and cluster that a proxy may need is told to it beforehand, and a gateway has no such parts",
         &[
             wire(
                 "a virtual host does not exist, at once",
@@ -30,6 +34,11 @@ pub(crate) const RULES: &[Rule] = &[
                 "a virtual host is not answered, and nothing breaks",
                 SOTW_ADS,
                 no_virtual_hosts,
+            ),
+            wire(
+                "their services, and those that poll, are told as not there",
+                ALL,
+                no_such_service,
             ),
             wire(
                 "a cluster asked for by name is served, or does not exist, at once",
@@ -87,9 +96,26 @@ pub(crate) const RULES: &[Rule] = &[
 fn no_ttl(v: Variant) {
     let world = World::with("c:a@1 e:a@1");
     let mut client = world.client(v);
+    let features = [
+        "xds.config.supports-resource-ttl",
+        "xds.config.resource-in-sotw",
+        "xds.config.supports-resource-in-sotw",
+    ];
+    let node = Node {
+        id: NODE.into(),
+        client_features: features.map(str::to_owned).into(),
+        ..Node::default()
+    };
+    let asking = |names| Ask {
+        node: Some(node.clone()),
+        ..Ask::of(names)
+    };
     // The client of these tests fails on a TTL, and on what is not the plain type.
-    assert_eq!(client.ask("c", ""), "c a@1");
-    assert_eq!(client.ask("e", "a"), "e a@1");
+    assert_eq!(client.put("c", asking(&[])), "c a@1");
+    assert_eq!(client.put("e", asking(&["a"])), "e a@1");
+    assert_eq!((client.ack("c"), client.ack("e")), Default::default());
+    world.pass(Span::secs(3_600));
+    assert_eq!(client.heard(), "", "no heartbeat");
 }
 
 fn no_virtual_hosts(v: Variant) {
@@ -98,6 +124,25 @@ fn no_virtual_hosts(v: Variant) {
     let heard = client.ask("config.route.v3.VirtualHost", "main/a.example");
     assert_eq!(heard, v.pick("VirtualHost -main/a.example", ""));
     assert_eq!(client.ask("r", "main"), "r main@1");
+}
+
+fn no_such_service(v: Variant) {
+    let world = World::with("c:a@1");
+    let client = world.client(v);
+    let service = "/envoy.service";
+    for path in [
+        "cluster.v3.ClusterDiscoveryService/FetchClusters",
+        "discovery.v3.AggregatedDiscoveryService/Nonsense",
+        "endpoint.v3.LocalityEndpointDiscoveryService/StreamLocalityEndpoints",
+        "extension.v3.ExtensionConfigDiscoveryService/DeltaExtensionConfigs",
+        "route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
+        "route.v3.VirtualHostDiscoveryService/DeltaVirtualHosts",
+        "runtime.v3.RuntimeDiscoveryService/StreamRuntime",
+    ] {
+        let code = client.raw(&format!("{service}.{path}"), "application/grpc", b"");
+        assert_eq!(code, Code::Unimplemented, "{path}");
+    }
+    assert_eq!(world.client(v).ask("c", ""), "c a@1");
 }
 
 fn cluster_on_demand(v: Variant) {

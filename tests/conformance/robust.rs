@@ -83,6 +83,12 @@ pub(crate) const RULES: &[Rule] = &[
         &[
             wire("gone, however the stream ended", ALL, forgotten),
             wire("half-closed by the client", ALL, half_closed),
+            wire(
+                "half-closed right behind the first request, which is answered",
+                ALL,
+                half_closed_at_once,
+            ),
+            wire("a thousand streams dropped without a word", ALL, resets),
         ],
     ),
     served(
@@ -108,6 +114,7 @@ pub(crate) const RULES: &[Rule] = &[
                 other_message,
             ),
             wire("bytes that are no message", ALL, garbage),
+            wire("bytes that are no gRPC", ALL, no_grpc),
             wire("contradictions in one request", ALL, contradictions),
             elsewhere(
                 "a panic of our own",
@@ -164,6 +171,38 @@ fn half_closed(v: Variant) {
     assert_eq!(client.ask("e", "a"), "e a@1");
     assert_eq!(client.finish(), "! Ok");
     assert_eq!(world.events().last().unwrap(), "test-id disconnected");
+}
+
+fn half_closed_at_once(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut client = world.client(v);
+    client.send("e", Ask::of(&["a"]));
+    assert_eq!(client.finish(), "e a@1, ! Ok");
+    assert_eq!(
+        world.events(),
+        ["test-id connected", "test-id disconnected"]
+    );
+}
+
+fn resets(v: Variant) {
+    let world = World::with("e:a@1");
+    let mut other = world.client(v);
+    assert_eq!(other.ask("e", "a"), "e a@1");
+    for _ in 0..10 {
+        // Beyond some number of them HTTP/2 lets the connection go, so each has a few.
+        let mut client = world.client(v);
+        for _ in 0..100 {
+            client.send("e", Ask::of(&["a"]));
+            client.hang_up();
+        }
+        world.idle();
+    }
+    assert_eq!(other.ack("e"), "");
+    world.publish("e:a@2");
+    assert_eq!(other.heard(), "e a@2");
+    drop(other);
+    assert_eq!(world.events().last().unwrap(), "test-id disconnected");
+    assert_eq!(world.client(v).ask("e", "a"), "e a@2");
 }
 
 fn not_before_ready(v: Variant) {
@@ -250,6 +289,28 @@ fn garbage(v: Variant) {
     assert_eq!(other.ask("c", ""), "c a@1");
     let ended = world.client(v).babble("c");
     assert_ne!(ended.code(), Code::Ok, "{ended:?}");
+    assert_eq!(other.ack("c"), "");
+    world.publish("c:a@2");
+    assert_eq!(other.heard(), "c a@2");
+}
+
+fn no_grpc(v: Variant) {
+    let world = World::with("c:a@1");
+    let mut other = world.client(v);
+    assert_eq!(other.ask("c", ""), "c a@1");
+    let grpc = "application/grpc";
+    for (content_type, body, code) in [
+        // Nothing, a length of 4 GiB, less than was said, compression nobody agreed on, no flag at all.
+        (grpc, &b""[..], Code::Ok),
+        (grpc, b"\x00\xff\xff\xff\xff", Code::ResourceExhausted),
+        (grpc, b"\x00\x00\x00\x00\x09abc", Code::Internal),
+        (grpc, b"\x01\x00\x00\x00\x01\x00", Code::Internal),
+        (grpc, b"\x07\x00\x00\x00\x01\x00", Code::Internal),
+        ("text/plain", b"GET / HTTP/1.1\r\n\r\n", Code::Internal),
+    ] {
+        let ended = world.client(v).raw(v.path("c"), content_type, body);
+        assert_eq!(ended, code, "{content_type} {body:?}");
+    }
     assert_eq!(other.ack("c"), "");
     world.publish("c:a@2");
     assert_eq!(other.heard(), "c a@2");

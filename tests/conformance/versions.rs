@@ -129,29 +129,9 @@ fn back_with_names(v: Variant) {
 }
 
 fn back_with_versions(v: Variant) {
-    let world = World::with("c:equal@1 c:changed@2 c:new@1");
-    let mut client = world.client(v);
-    let before = [
-        held("c", "equal", "1"),
-        held("c", "changed", "1"),
-        held("c", "gone", "1"),
-    ];
-    let ask = Ask {
-        held: before.into(),
-        ..Ask::default()
-    };
-    let heard = client.put("c", ask);
-    let heard = client.settle(&heard);
-    // Removals wait until the other types have been heard of; time does it too.
-    world.pass(tidegate::domain::Span::secs(10));
-    let later = client.heard();
-    let later = client.settle(&later);
-    let all = [heard, later].into_iter().filter(|text| !text.is_empty());
-    assert_eq!(
-        all.collect::<Vec<_>>().join(", "),
-        "c changed@2 new@1, c -gone"
-    );
-
+    for wildcard in ["", "*"] {
+        back_with_a_wildcard(v, wildcard);
+    }
     for letter in ["e", "r"] {
         let world = World::with("e:equal@1 e:changed@2 e:new@1 r:equal@1 r:changed@2 r:new@1");
         let mut client = world.client(v);
@@ -175,6 +155,31 @@ fn back_with_versions(v: Variant) {
         );
         assert!(!all.contains("equal"), "{all}");
     }
+}
+
+fn back_with_a_wildcard(v: Variant, wildcard: &str) {
+    let world = World::with("c:equal@1 c:changed@2 c:new@1");
+    let mut client = world.client(v);
+    let before = [
+        held("c", "equal", "1"),
+        held("c", "changed", "1"),
+        held("c", "gone", "1"),
+    ];
+    let ask = Ask {
+        held: before.into(),
+        ..Ask::of(&wildcard.split_whitespace().collect::<Vec<_>>())
+    };
+    let heard = client.put("c", ask);
+    let heard = client.settle(&heard);
+    // Removals wait until the other types have been heard of; time does it too.
+    world.pass(tidegate::domain::Span::secs(10));
+    let later = client.heard();
+    let later = client.settle(&later);
+    let all = [heard, later].into_iter().filter(|text| !text.is_empty());
+    assert_eq!(
+        all.collect::<Vec<_>>().join(", "),
+        "c changed@2 new@1, c -gone"
+    );
 }
 
 fn back_with_foreign_names(v: Variant) {
