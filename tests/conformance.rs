@@ -39,6 +39,8 @@ mod support {
 
 #[path = "e2e"]
 mod stories {
+    pub(crate) mod crash;
+    pub(crate) mod first_start;
     pub(crate) mod identity;
     pub(crate) mod ordering;
 }
@@ -63,6 +65,7 @@ mod conformance {
     pub(crate) mod subscriptions;
     pub(crate) mod variant;
     pub(crate) mod versions;
+    pub(crate) mod warming;
     pub(crate) mod wildcards;
     pub(crate) mod world;
 }

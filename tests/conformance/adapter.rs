@@ -1,5 +1,6 @@
 //! The adapter, called as the harness calls it.
 
+use envoy_types::pb::google::protobuf::Any;
 use tonic::transport::Channel;
 
 use tidegate::harness::{
@@ -27,19 +28,20 @@ impl Adapter {
 
     /// Gives the node these resources, by type and name.
     pub(crate) fn set_state(&self, world: &World, version: &str, resources: &[(&str, &str)]) {
-        let mut request = SetStateRequest {
+        let each = resources.iter().map(|(letter, name)| Any {
+            type_url: type_url(letter),
+            value: encoded(name, ""),
+        });
+        self.set_encoded(world, version, each.collect());
+    }
+
+    /// The same, with whole resources.
+    pub(crate) fn set_encoded(&self, world: &World, version: &str, resources: Vec<Any>) {
+        let request = SetStateRequest {
             node: NODE.into(),
             version: version.into(),
-            ..SetStateRequest::default()
+            resources,
         };
-        for (letter, name) in resources {
-            request
-                .resources
-                .push(envoy_types::pb::google::protobuf::Any {
-                    type_url: type_url(letter),
-                    value: encoded(name, ""),
-                });
-        }
         let response = world.run(self.0.clone().set_state(request)).unwrap();
         assert!(response.into_inner().success);
     }

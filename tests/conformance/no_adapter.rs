@@ -1,5 +1,7 @@
 //! In the adapter's place where it was not built: its rows are listed and do not run.
 
+use envoy_types::pb::google::protobuf::Any;
+
 use super::world::World;
 
 const WHY: &str = "it needs --features harness-adapter";
@@ -17,6 +19,10 @@ impl Adapter {
     }
 
     pub(crate) fn set_state(&self, _: &World, _: &str, _: &[(&str, &str)]) {
+        panic!("{}", self.0)
+    }
+
+    pub(crate) fn set_encoded(&self, _: &World, _: &str, _: Vec<Any>) {
         panic!("{}", self.0)
     }
 

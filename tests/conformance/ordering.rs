@@ -6,6 +6,7 @@ use tidegate::protocol::GATE_TIMEOUT;
 use super::client::{Ask, Client};
 use super::row::{Rule, elsewhere, envoy, served, wire};
 use super::variant::{ADS, DELTA_ADS, SEPARATE, SOTW, SOTW_ADS, Variant};
+use super::warming;
 use super::world::World;
 use crate::stories::ordering;
 
@@ -52,6 +53,10 @@ pub(crate) const RULES: &[Rule] = &[
             envoy(
                 "no request finds its cluster missing while versions come and go",
                 ordering::versions_come_and_go,
+            ),
+            envoy(
+                "listener, routes and cluster are replaced by others, and go",
+                warming::everything_is_replaced,
             ),
         ],
     ),
@@ -137,6 +142,14 @@ pub(crate) const RULES: &[Rule] = &[
                 "a client that comes back while clusters warm gets their endpoints",
                 ADS,
                 warming_across_reconnect,
+            ),
+            envoy(
+                "a newer cluster replaces one that waits for its endpoints",
+                warming::a_newer_cluster_replaces_one_that_warms,
+            ),
+            envoy(
+                "a cluster that waits for its endpoints is removed",
+                warming::a_cluster_that_warms_is_removed,
             ),
         ],
     ),

@@ -20,8 +20,8 @@ What xDS asks of a server, rule by rule, and how Tidegate is seen to do it. Made
 `make conformance` runs all of it and prints what became of each row. The four variants are state of the world
 (SotW) and delta, each aggregated on one stream (ADS) or with a stream for each type. On the wire means the real
 server and a client of the tests over gRPC in memory, without sleeps: when nothing is left to run, nothing more
-will come. Envoy means a story with a real one. A name with a file is a test that `make test` runs there. The [public harness](harness.md)'s runs are numbered as it numbers
-its scenarios.
+will come. Envoy means a story with a real one. A name with a file is a test that `make test` runs there. The
+18 scenarios of the [public harness](harness.md) stand in the order of its files.
 ";
 
 /// Fails where the page does not say what the table says; writes it instead when asked to.

@@ -7,7 +7,7 @@ use super::client::{Ask, Client};
 use super::row::{Rule, elsewhere, envoy, served, wire};
 use super::variant::{ADS, ALL, Variant};
 use super::world::{NODE, World};
-use crate::stories::identity;
+use crate::stories::{first_start, identity};
 
 pub(crate) const RULES: &[Rule] = &[
     served(
@@ -100,6 +100,10 @@ pub(crate) const RULES: &[Rule] = &[
                 "nor to a node that nothing is known for",
                 ALL,
                 not_for_strangers,
+            ),
+            envoy(
+                "an Envoy that connects before any instance is ready is told nothing, then everything",
+                first_start::nothing_then_everything,
             ),
         ],
     ),

@@ -1,9 +1,10 @@
 //! Rules 29 to 32: versions, and clients that come back with them.
 
 use super::client::Ask;
-use super::row::{Rule, served, wire};
+use super::row::{Rule, envoy, served, wire};
 use super::variant::{ALL, DELTA, SOTW, Variant};
 use super::world::{Versions, World, held};
+use crate::stories::crash;
 
 pub(crate) const RULES: &[Rule] = &[
     served(
@@ -45,6 +46,10 @@ pub(crate) const RULES: &[Rule] = &[
                 "only on the first request of a type",
                 DELTA,
                 versions_too_late,
+            ),
+            envoy(
+                "after kill -9 in mid-roll Envoys are sent nothing that they have",
+                crash::nothing_is_sent_twice,
             ),
         ],
     ),

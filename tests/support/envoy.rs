@@ -72,6 +72,12 @@ impl Envoy {
         &self.id
     }
 
+    /// Where its admin page is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let address = fs_err::read_to_string(&self.admin).unwrap();
+        address.trim().parse().unwrap()
+    }
+
     /// Kills it with -9.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
