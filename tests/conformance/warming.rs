@@ -178,7 +178,7 @@ impl Scene {
 
     fn assignment(&self, cluster: &str) -> Any {
         let endpoint = Endpoint {
-            address: Some(address(self.envoy.admin())),
+            address: Some(address(self.envoy.admin().unwrap())),
             ..Endpoint::default()
         };
         let endpoint = LbEndpoint {

@@ -73,9 +73,12 @@ impl Envoy {
     }
 
     /// Where its admin page is.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        let address = fs_err::read_to_string(&self.admin).unwrap();
-        address.trim().parse().unwrap()
+    pub(crate) fn admin(&self) -> Result<SocketAddr, String> {
+        let text = fs_err::read_to_string(&self.admin).map_err(|error| error.to_string())?;
+        let address = text.trim();
+        address
+            .parse()
+            .map_err(|error| format!("{address}: {error}"))
     }
 
     /// Kills it with -9.
@@ -123,8 +126,7 @@ impl Envoy {
     }
 
     fn page(&self, path: &str) -> Result<String, String> {
-        let address = fs_err::read_to_string(&self.admin).map_err(|error| error.to_string())?;
-        let answer = http::get(&format!("http://{}{path}", address.trim()))?;
+        let answer = http::get(&format!("http://{}{path}", self.admin()?))?;
         match answer.status {
             200 => Ok(answer.body),
             status => Err(format!("{path}: {status} {}", answer.body)),
