@@ -97,6 +97,7 @@ pub fn router(
         .route("/proxies", get(state::proxies))
         .route("/proxies/{id}", delete(state::forget_proxy))
         .route("/proxies/{id}/envoy", get(sent::of_proxy))
+        .route("/secrets", get(state::secrets))
         .route("/documents", get(documents::list).post(documents::apply))
         .route("/documents/{kind}/{name}", delete(documents::remove))
         .route("/history", get(history::page))

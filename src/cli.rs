@@ -22,6 +22,7 @@ mod proxies;
 mod register;
 pub(crate) mod render;
 mod rollout;
+mod secrets;
 mod serve;
 mod signal;
 mod sse;
@@ -140,6 +141,7 @@ enum Command {
     Rollout(rollout::Rollout),
     /// Print the JSON Schema of all documents, for editors
     Schema,
+    Secrets(secrets::Secrets),
     Serve(serve::Serve),
     Undrain(drain::Undrain),
     Validate(validate::Validate),
@@ -219,6 +221,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Register(it) => it.run(context).await?,
         Command::Rollout(it) => it.run(context).await?,
         Command::Schema => validate::schema(context)?,
+        Command::Secrets(it) => it.run(context).await?,
         Command::Serve(it) => it.run(context).await?,
         Command::Undrain(it) => it.run(context).await?,
         Command::Validate(it) => it.run(context)?,

@@ -22,7 +22,8 @@ pub use gate::{Check, Gate, OnUnsure, OnWorse};
 pub use gateway::{Gateway, Listener, ProxySelector, Route};
 pub use instance::{Instance, Locality};
 pub use name::{
-    BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, ServiceName, VersionName,
+    BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, SecretName, ServiceName,
+    VersionName,
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};

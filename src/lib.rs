@@ -14,6 +14,7 @@ pub mod peer;
 pub mod process;
 pub mod protocol;
 pub mod runtime;
+pub mod secrets;
 pub mod serving;
 pub mod snapshot;
 pub mod spec;

@@ -9,3 +9,5 @@ mod watch;
 pub use swarm::Swarm;
 pub use tasks::Tasks;
 pub use watch::DirectoryWatch;
+#[cfg(test)]
+pub(crate) use watch::POLL;

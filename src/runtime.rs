@@ -1,7 +1,7 @@
 //! The running control plane: mailbox → engine → journal → effects.
 //!
 //! [`Plane::start`] puts it together. [`mailbox`] is the one loop that everything goes through;
-//! around it are the keepers of documents and hooks. What a decision is, only `engine` knows; what is
+//! around it are the keepers of documents, secrets and hooks. What a decision is, only `engine` knows; what is
 //! on the wire, only `xds` and `api`.
 
 mod control;
@@ -16,3 +16,5 @@ pub use documents::check_documents;
 pub use journal::{JournalError, replay};
 pub use mailbox::OnAppend;
 pub use plane::{Plane, PlaneOptions};
+
+pub use crate::secrets::{SecretKind, SecretState, SecretView, SecretsView};

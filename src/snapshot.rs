@@ -1,8 +1,8 @@
 //! A plan as encoded Envoy resources, and what an Envoy needs to come and fetch them.
 //!
 //! In goes a [`crate::domain::Plan`], out comes a [`Snapshot`]: for each gateway, and each kind of
-//! client, the clusters, assignments, listeners and routes that its proxies may see, each encoded
-//! once and named by its content. The same plan gives the same bytes on every replica and after every restart. During a
+//! client, the clusters, assignments, listeners and routes that its proxies may see, with the secrets
+//! that those ask for, each encoded once and named by its content. The same plan gives the same bytes on every replica and after every restart. During a
 //! rollout only routes (weights) and assignments (endpoint states) change; clusters and HTTP
 //! listeners stay still.
 //!
@@ -24,6 +24,7 @@ mod resource;
 mod route;
 #[cfg(test)]
 mod samples;
+mod secret;
 mod set;
 mod shown;
 
@@ -34,7 +35,8 @@ pub use bootstrap::{
 pub use compile::{CompileError, Compiler, compile};
 pub use encode::{labelled, resource as encoded};
 pub use lint::LintError;
-pub use overlay::{OverlayError, check_overlay, overlay_secrets};
+pub use overlay::{OverlayError, check_overlay};
 pub use resource::{Resource, ResourceKind};
+pub use secret::{SecretUsers, secret_users, tls_certificate, validation_context};
 pub use set::{ByName, Changes, Names, ResourceSet};
 pub use shown::{Shown, Unreadable};

@@ -55,9 +55,9 @@ const WORLDS: [(&str, &[&str]); 10] = [
     ("opentelemetry_proto::", &["telemetry"]),
     ("prometheus_client::", &["api", "cli", "observe"]),
     ("redb::", &["store"]),
-    ("rustls::", &["serving"]),
+    ("rustls::", &["secrets", "serving"]),
     ("schemars::", &["spec"]),
-    ("x509_parser::", &["peer"]),
+    ("x509_parser::", &["peer", "secrets"]),
 ];
 
 /// Who may know whom, by module.

@@ -61,6 +61,7 @@ mod conformance {
     pub(crate) mod responses;
     pub(crate) mod robust;
     pub(crate) mod row;
+    pub(crate) mod secrets;
     pub(crate) mod streams;
     pub(crate) mod subscriptions;
     pub(crate) mod variant;
@@ -74,7 +75,7 @@ use std::process::ExitCode;
 
 use conformance::report::Part;
 use conformance::{
-    answers, harness, load, optional, ordering, responses, robust, streams, subscriptions,
+    answers, harness, load, optional, ordering, responses, robust, secrets, streams, subscriptions,
     versions, wildcards,
 };
 
@@ -88,6 +89,7 @@ const PARTS: &[Part] = &[
     ("Responses", "rule", responses::RULES),
     ("Order", "rule", ordering::RULES),
     ("Optional parts of the protocol", "rule", optional::RULES),
+    ("Secrets", "secrets", secrets::RULES),
     ("Load and limits", "rule", load::RULES),
     ("Robustness", "rule", robust::RULES),
     (

@@ -22,6 +22,8 @@ mod instances;
 mod journal;
 #[path = "contract/rollouts.rs"]
 mod rollouts;
+#[path = "contract/secrets.rs"]
+mod secrets;
 #[path = "contract/server.rs"]
 mod server;
 #[path = "contract/serving.rs"]

@@ -41,6 +41,7 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod load;
     pub(crate) mod process;
+    pub(crate) mod tls;
     pub(crate) mod tools;
     pub(crate) mod wait;
     pub(crate) mod world;
@@ -59,6 +60,7 @@ mod stories {
     pub(crate) mod lost_proxy;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
+    pub(crate) mod secrets;
     pub(crate) mod settings;
 }
 
@@ -67,7 +69,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use stories::{
     crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy, ordering,
-    other_envoys, settings,
+    other_envoys, secrets, settings,
 };
 use support::grpc::Library;
 
@@ -92,6 +94,10 @@ const STORIES: &[(&str, fn())] = &[
     (
         "the example edge is in force with every Envoy setting of its own",
         settings::settings_are_in_force,
+    ),
+    (
+        "the example tls shows the certificate of its files, also when they change under way",
+        secrets::certificates_change_under_way,
     ),
     (
         "own-listeners-eds.yaml sends nothing new to instances that drain, and proves them idle",

@@ -10,7 +10,7 @@ use crate::domain::{Generation, Instance, InstanceId, Kind, ProxyId, ServiceName
 use crate::engine::{
     Actor, Answer, Command, Entry, Outcome, Record, Refusal, RolloutVerb, Verb, View,
 };
-use crate::runtime::{Applied, Control, ControlError, DocumentsView, Numbered};
+use crate::runtime::{Applied, Control, ControlError, DocumentsView, Numbered, SecretsView};
 
 /// Room for entries that no test overflows.
 const ENTRIES_MAX: usize = 16;
@@ -115,6 +115,10 @@ impl Control for FakeControl {
 
     fn documents(&self) -> DocumentsView {
         DocumentsView::default()
+    }
+
+    fn secrets(&self) -> Arc<SecretsView> {
+        Arc::new(sample::secrets())
     }
 
     async fn register(

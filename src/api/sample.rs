@@ -8,6 +8,7 @@ use crate::engine::{
     BlockerView, DrainView, InstanceView, Phase, ProxyView, ReportView, RolloutView, ServiceView,
     VersionView, View, Wait,
 };
+use crate::runtime::{SecretKind, SecretState, SecretView, SecretsView};
 
 pub(crate) fn time(text: &str) -> Time {
     text.parse().unwrap()
@@ -173,5 +174,42 @@ pub(crate) fn sent() -> SentView {
             only: None,
             resources: vec![cluster, resource("route", "own", SentState::Missing)],
         }],
+    }
+}
+
+/// One secret that is as it should be, one whose newest files are no pair, one that is not there.
+pub(crate) fn secrets() -> SecretsView {
+    let secret = |name: &str, state, used_by: &str| SecretView {
+        name: name.into(),
+        kind: SecretKind::Certificate,
+        state,
+        version: None,
+        expires: None,
+        used_by: vec![used_by.into()],
+        problem: None,
+        hint: None,
+    };
+    let in_force = |secret| SecretView {
+        version: Some("5f2c9d0be1a87c36".into()),
+        expires: Some(time("2027-02-21T12:00:00Z")),
+        ..secret
+    };
+    SecretsView {
+        directory: Some("/etc/tidegate/secrets".into()),
+        problem: None,
+        secrets: vec![
+            in_force(secret("edge", SecretState::Current, "gateway edge")),
+            in_force(SecretView {
+                problem: Some("the key in `/etc/tidegate/secrets/old/tls.key` is not that of the certificate in `/etc/tidegate/secrets/old/tls.crt`".into()),
+                hint: Some("write both files of one pair; it is taken as soon as they fit".into()),
+                ..secret("old", SecretState::Kept, "service cart")
+            }),
+            SecretView {
+                problem: Some("there is no `/etc/tidegate/secrets/partners/ca.crt`".into()),
+                hint: Some("it is taken as soon as it is there".into()),
+                kind: SecretKind::Ca,
+                ..secret("partners/ca", SecretState::Missing, "gateway edge")
+            },
+        ],
     }
 }

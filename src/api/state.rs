@@ -9,6 +9,7 @@ use super::Shared;
 use super::error::ApiError;
 use super::extract::{By, parsed};
 use crate::engine::{Answer, Command, ProxyView, ServiceView, Verb, View};
+use crate::runtime::SecretsView;
 
 impl Shared {
     /// The newest view.
@@ -41,6 +42,10 @@ pub(super) async fn service(
 
 pub(super) async fn proxies(State(shared): State<Shared>) -> Json<Vec<ProxyView>> {
     Json(shared.view().proxies.clone())
+}
+
+pub(super) async fn secrets(State(shared): State<Shared>) -> Json<Arc<SecretsView>> {
+    Json(shared.control.secrets())
 }
 
 pub(super) async fn forget_proxy(

@@ -452,3 +452,15 @@ async fn what_a_proxy_was_sent_is_shown_whole_or_in_part() {
         assert_ne!(body["hint"], "", "{path}");
     }
 }
+
+#[tokio::test]
+async fn secrets_are_shown_as_they_stand() {
+    let api = Api::new();
+    let (status, body) = api.send("GET", "/v1/secrets", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["secrets"][1]["state"], "kept");
+    assert_eq!(
+        serde_json::from_value::<crate::runtime::SecretsView>(body).unwrap(),
+        sample::secrets()
+    );
+}

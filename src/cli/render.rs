@@ -15,7 +15,7 @@ pub(crate) use rollout::{rollout, rollout_line};
 use crate::api::{LocatedInstance, SentView, Why, foremost};
 use crate::domain::{Kind, Span, Time};
 use crate::engine::{ProxyView, RolloutView, ServiceView, View};
-use crate::runtime::{DocumentView, Numbered};
+use crate::runtime::{DocumentView, Numbered, SecretsView};
 use table::Table;
 
 /// How to render.
@@ -141,6 +141,35 @@ pub(crate) fn sent(view: &SentView, look: Look) -> String {
     }
     if is_empty {
         return format!("{} has asked for nothing of this", view.proxy.id);
+    }
+    table.print(look)
+}
+
+pub(crate) fn secrets(view: &SecretsView, look: Look) -> String {
+    if view.secrets.is_empty() {
+        return match &view.directory {
+            Some(directory) => format!("no secrets in {directory}, and nobody asks for any"),
+            None => {
+                "no secrets; `secrets` in the server's file names a directory of them".to_owned()
+            }
+        };
+    }
+    let mut table = Table::new(&[
+        "SECRET", "KIND", "STATE", "VERSION", "EXPIRES", "USED BY", "PROBLEM",
+    ]);
+    for secret in &view.secrets {
+        let hint = secret.hint.as_ref().map(|hint| format!("; {hint}"));
+        let hint = hint.unwrap_or_default();
+        let problem = secret.problem.as_ref();
+        table.row([
+            secret.name.clone(),
+            secret.kind.to_string(),
+            secret.state.to_string(),
+            or_nothing(secret.version.as_ref()),
+            or_nothing(secret.expires.map(|at| format!("{at:.0}"))),
+            or_nothing(Some(secret.used_by.join(", ")).filter(|it| !it.is_empty())),
+            or_nothing(problem.map(|problem| format!("{problem}{hint}"))),
+        ]);
     }
     table.print(look)
 }

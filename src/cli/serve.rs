@@ -70,6 +70,12 @@ impl Serve {
         #[cfg(not(feature = "harness-adapter"))]
         let others = None;
         settings.check_addresses(others.as_slice())?;
+        if settings.hands_out_secrets_in_the_clear() {
+            tracing::warn!(
+                listen_xds = %settings.listen_xds,
+                "Secrets go to whoever says that it is a proxy that asks for them, and unencrypted; give `tls` in the server's file"
+            );
+        }
         let tasks = Tasks::new();
         let metrics = Arc::new(Metrics::new(Registry::default()));
         let tls = certificates(&tasks, &settings.file, &metrics)?;
@@ -84,6 +90,11 @@ impl Serve {
             store: Arc::new(store),
             documents: settings.documents,
             kept_documents: Some(settings.data.join("documents")),
+            secrets: settings.file.secrets.clone(),
+            on_secret_read: {
+                let metrics = Arc::clone(&metrics);
+                Arc::new(move |taken| metrics.secret_read(taken))
+            },
             on_append: {
                 let metrics = Arc::clone(&metrics);
                 Arc::new(move |took| metrics.journal_appended(took.as_secs_f64()))
@@ -308,6 +319,7 @@ async fn follow(
                 let view = Arc::clone(&views.borrow_and_update());
                 metrics.observe_view(&view);
                 metrics.set_leases(plane.leases());
+                metrics.observe_secrets(&plane.secrets());
                 let now_dropped = reports.reports_dropped.load(Ordering::Relaxed);
                 for _ in dropped..now_dropped {
                     metrics.load_report_dropped();

@@ -8,6 +8,7 @@ use super::Context;
 use super::failure::Failure;
 use super::serve::read_server_file;
 use crate::runtime::check_documents;
+use crate::secrets::check_secrets;
 use crate::snapshot::check_overlay;
 use crate::spec::{self, Source};
 
@@ -24,8 +25,10 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut secrets = None;
         if let Some(path) = &self.config {
-            read_server_file(path, context)?;
+            let server = read_server_file(path, context)?;
+            secrets = Some(server.secrets);
             if self.paths.is_empty() {
                 let said = json!({ "valid": true, "documents": [], "warnings": [] });
                 return context
@@ -48,12 +51,20 @@ impl Validate {
         let output = &context.output;
         match spec::load(&sources, check_overlay) {
             Ok(loaded) => {
-                check_documents(&loaded.documents).map_err(|what| Failure::News {
+                let users = check_documents(&loaded.documents).map_err(|what| Failure::News {
                     what,
                     hint: String::new(),
                 })?;
-                for warning in &loaded.warnings {
-                    output.note(&warning.to_string());
+                let mut warnings: Vec<String> =
+                    loaded.warnings.iter().map(ToString::to_string).collect();
+                // Without the server's file nobody knows where its secrets are.
+                let secrets = secrets.map(|path| path.as_deref().map(check_secrets));
+                if let Some(secrets) = secrets.map(Option::unwrap_or_default) {
+                    warnings.extend(secrets.problem.clone());
+                    warnings.extend(secrets.asked_by(&users).warnings());
+                }
+                for warning in &warnings {
+                    output.note(warning);
                 }
                 if loaded.index.is_empty() {
                     return Err(Failure::News {
@@ -66,8 +77,6 @@ impl Validate {
                     .iter()
                     .map(|entry| format!("{} {}", entry.kind, entry.name))
                     .collect();
-                let warnings: Vec<String> =
-                    loaded.warnings.iter().map(ToString::to_string).collect();
                 let said = json!({ "valid": true, "documents": names, "warnings": warnings });
                 output.show(&said, |_| format!("valid: {}", names.join(", ")))
             }

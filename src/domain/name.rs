@@ -122,6 +122,8 @@ names! {
     ProxyId("proxy id", "-._:/[]@~=");
     /// A Rollout document.
     RolloutName("rollout name", "-._");
+    /// A directory of a secret's files, and the secret in it.
+    SecretName("secret name", "-._");
     /// A Service document.
     ServiceName("service name", "-._");
     /// A build of a service.

@@ -17,11 +17,12 @@ use prometheus_client::registry::Registry;
 
 use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Entry, Outcome, Record, Stage, View};
+use crate::secrets::{SecretState, SecretsView};
 use crate::serving::Refused;
 use families::Families;
 use labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    ReasonLabels, RequestLabels, VersionLabels,
+    ReasonLabels, RequestLabels, StateLabels, VersionLabels,
 };
 
 /// Every metric of a control plane.
@@ -166,6 +167,23 @@ impl Metrics {
             .set(i64::try_from(leases).unwrap_or(i64::MAX));
     }
 
+    /// How the secrets stand now.
+    pub fn observe_secrets(&self, view: &SecretsView) {
+        for state in SecretState::ALL {
+            let count = view.secrets.iter().filter(|it| it.state == state).count();
+            self.families
+                .secrets
+                .get_or_create(&StateLabels::new(state))
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Files of a secret changed: they were taken, or are of no use.
+    pub fn secret_read(&self, taken: bool) {
+        let label = OutcomeLabels::of_read(taken);
+        self.families.secret_reads.get_or_create(&label).inc();
+    }
+
     /// A load report came faster than it could be taken in.
     pub fn load_report_dropped(&self) {
         self.families.load_reports_dropped.inc();
@@ -225,11 +243,7 @@ impl Metrics {
 
     /// The certificate files changed: they were taken, or are broken.
     pub fn certificates_read(&self, taken: bool) {
-        let label = if taken {
-            OutcomeLabels::TAKEN
-        } else {
-            OutcomeLabels::BROKEN
-        };
+        let label = OutcomeLabels::of_read(taken);
         self.families.certificate_reads.get_or_create(&label).inc();
     }
 

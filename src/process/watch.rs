@@ -1,10 +1,11 @@
-//! Changes in a directory, noticed soon and never missed for long.
+//! Changes in a directory, and in some below it, noticed soon and never missed for long.
 //!
-//! Watches the directory and not its files, since editors and Kubernetes replace a file, or a symlink
+//! Watches directories and not their files, since editors and Kubernetes replace a file, or a symlink
 //! above it, rather than write to it. A burst of changes is one; and because no notice is certain
 //! (network file systems, a directory that is made later), there is one every [`POLL`] in any case.
 //! Whoever is told looks and compares.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const BURST_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct DirectoryWatch {
     directory: PathBuf,
+    also: BTreeSet<PathBuf>,
     notices: mpsc::Receiver<()>,
     /// Longest time without a look.
     poll: Duration,
@@ -57,6 +59,7 @@ impl DirectoryWatch {
             .ok();
         let mut watch = Self {
             directory,
+            also: BTreeSet::new(),
             notices,
             poll,
             pending: false,
@@ -67,7 +70,7 @@ impl DirectoryWatch {
         watch
     }
 
-    /// Returns when the directory may have changed: soon after a burst of changes, and every
+    /// Returns when a directory may have changed: soon after a burst of changes, and every
     /// [`POLL`]. May be cancelled without losing a change.
     pub async fn changed(&mut self) {
         if !self.pending {
@@ -83,16 +86,29 @@ impl DirectoryWatch {
         self.pending = false;
     }
 
-    /// Watches anew what the path leads to now; a directory that was replaced is another one.
+    /// Watches these directories as well, and no others than these.
+    pub fn also(&mut self, directories: impl IntoIterator<Item = PathBuf>) {
+        let directories = directories.into_iter().collect();
+        let before = std::mem::replace(&mut self.also, directories);
+        if let Some(watcher) = &mut self.watcher {
+            for gone in before.difference(&self.also) {
+                // A directory that was removed is not watched any more already.
+                let _ = watcher.unwatch(gone);
+            }
+        }
+        self.arm();
+    }
+
+    /// Watches anew what the paths lead to now; a directory that was replaced is another one.
     fn arm(&mut self) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        if let Err(error) = watcher.watch(&self.directory, RecursiveMode::NonRecursive) {
-            let Self {
-                directory, poll, ..
-            } = self;
-            tracing::debug!(?directory, %error, "Not watched; looking again in {poll:?}");
+        let poll = self.poll;
+        for directory in self.also.iter().chain([&self.directory]) {
+            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
+                tracing::debug!(?directory, %error, "Not watched; looking again in {poll:?}");
+            }
         }
     }
 }

@@ -184,6 +184,9 @@ impl Client {
                 .all(|r| held.get(&r.name) == Some(&r.version));
         if accept {
             self.apply(kind, &response);
+        } else {
+            // It is said again once the refusal is over.
+            self.in_force = None;
         }
         let ask = match self.variant {
             Variant::Delta => Self::delta(BTreeSet::new(), None, BTreeMap::new()),
@@ -224,7 +227,10 @@ impl Client {
         }
         while let Some(notice) = self.stream.poll_notice() {
             if let Notice::InForce(generation) = notice {
-                assert!(self.in_force < Some(generation), "said once");
+                assert!(
+                    self.in_force < Some(generation),
+                    "said once, and after each refusal"
+                );
                 self.in_force = Some(generation);
                 self.check_in_force();
             }

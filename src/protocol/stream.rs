@@ -119,6 +119,8 @@ impl Stream {
             self.notices.push_back(if answer.is_ack {
                 Notice::Acked { kind, generation }
             } else {
+                // A secret changes between plans. Once what was refused is replaced, that is said.
+                self.in_force = None;
                 let names = answer.names.iter().take(NACK_NAMES_MAX);
                 let resources = names.map(|name| name.as_ref().to_owned()).collect();
                 let message = nack::normalised(request.error.as_deref().unwrap_or_default());

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Entry, Refusal, View};
+use crate::secrets::SecretsView;
 
 /// A running control plane, seen from its API.
 #[async_trait]
@@ -23,6 +24,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// The documents in force, and why the newest attempt was refused, if it was.
     fn documents(&self) -> DocumentsView;
+
+    /// How the secrets for proxies stand.
+    fn secrets(&self) -> Arc<SecretsView>;
 
     /// Keeps an instance's lease; it begins if there is none.
     async fn register(

@@ -17,7 +17,8 @@ use crate::discovery::Discovery;
 use crate::domain::{Documents, Kind};
 use crate::engine::{Actor, Event, State, plan};
 use crate::process::DirectoryWatch;
-use crate::snapshot::{CompileError, check_overlay, compile};
+use crate::secrets::Secrets;
+use crate::snapshot::{CompileError, SecretUsers, check_overlay, compile, secret_users};
 use crate::spec::{self, Loaded, Refusal, Source};
 use crate::store::ENTRY_BYTES_MAX;
 
@@ -40,6 +41,7 @@ pub(super) struct Keeper {
     pub(super) changes: mpsc::Receiver<Change>,
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) discovery: Discovery,
+    pub(super) secrets: Secrets,
     pub(super) view: watch::Sender<DocumentsView>,
     pub(super) stop: CancellationToken,
     /// The documents of the API, one each.
@@ -100,15 +102,14 @@ impl Keeper {
             Ok(loaded) if loaded.index.is_empty() && self.in_force != Documents::default() => {
                 self.refuse(vec![format!("{by}: there is no document left")]);
             }
-            Ok(loaded) => {
-                if let Err(problem) = check_documents(&loaded.documents) {
-                    self.refuse(vec![problem]);
-                    return;
+            Ok(loaded) => match check_documents(&loaded.documents) {
+                Ok(_) => {
+                    if let Err(error) = self.put_in_force(loaded, Actor(by)).await {
+                        tracing::error!(%error, "Documents could not be put in force");
+                    }
                 }
-                if let Err(error) = self.put_in_force(loaded, Actor(by)).await {
-                    tracing::error!(%error, "Documents could not be put in force");
-                }
-            }
+                Err(problem) => self.refuse(vec![problem]),
+            },
             Err(refusal) => self.refuse(lines(&refusal)),
         }
     }
@@ -172,12 +173,15 @@ impl Keeper {
         let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
         let loaded = load(&sources);
         let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
-        check_documents(&loaded.documents)
+        let users = check_documents(&loaded.documents)
             .map_err(|problem| ControlError::Documents(vec![problem]))?;
         self.keep(&own)
             .map_err(|error| ControlError::Unavailable(error.to_string()))?;
         self.own = own;
-        self.put_in_force(loaded, by).await
+        let mut applied = self.put_in_force(loaded, by).await?;
+        let secrets = self.secrets.view().asked_by(&users);
+        applied.warnings.extend(secrets.warnings());
+        Ok(applied)
     }
 
     async fn put_in_force(&mut self, loaded: Loaded, by: Actor) -> Result<Applied, ControlError> {
@@ -317,8 +321,9 @@ fn load(sources: &[Source]) -> Result<Loaded, Refusal> {
 }
 
 /// Checks what only shows when a set is used: it must fit into one entry of the journal, and what it
-/// asks of proxies must be something that Envoy can be told. The error is for the author.
-pub fn check_documents(documents: &Documents) -> Result<(), String> {
+/// asks of proxies must be something that Envoy can be told. The error is for the author; what is good
+/// says which secrets its proxies will ask for.
+pub fn check_documents(documents: &Documents) -> Result<SecretUsers, String> {
     let json = serde_json::to_vec(documents).map_err(|error| error.to_string())?;
     if json.len() > DOCUMENTS_BYTES_MAX {
         return Err(format!(
@@ -330,8 +335,9 @@ pub fn check_documents(documents: &Documents) -> Result<(), String> {
         documents: documents.clone(),
         ..State::default()
     };
-    match compile(&plan(&state, state.generation.next())) {
-        Ok(_) => Ok(()),
+    let plan = plan(&state, state.generation.next());
+    match compile(&plan) {
+        Ok(_) => Ok(secret_users(&plan)),
         Err(CompileError::Lint { source, .. }) => Err(source.to_string()),
         Err(CompileError::Overlay { object, source }) => Err(format!(
             "the Envoy settings of {object} do not fit: {source}"

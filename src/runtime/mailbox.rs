@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A burst is taken in as one: its records are persisted together and only its last plan is
-//! published. Nothing of a turn takes effect before its records are durable; if they cannot be
+//! published. Secrets are no decision: those that change are published with the plan that stands.
+//! Nothing of a turn takes effect before its records are durable; if they cannot be
 //! written the loop ends, and with it the process: going on would break that promise.
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::journal;
 use crate::domain::{Plan, Span};
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
 use crate::process::clock;
-use crate::snapshot::{Compiler, Snapshot};
+use crate::snapshot::{ByName, Compiler, SecretUsers, Snapshot};
 use crate::store::Store;
 
 /// Time passes for the engine at least this often.
@@ -50,6 +51,10 @@ pub(super) struct Mailbox {
     pub(super) last_seq: u64,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) requests: mpsc::Receiver<Request>,
+    /// What there is for proxies that ask for secrets.
+    pub(super) secrets: watch::Receiver<Arc<ByName>>,
+    /// Who asks for which.
+    pub(super) secret_users: watch::Sender<Arc<SecretUsers>>,
     pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     /// The plans of those snapshots.
     pub(super) plans: watch::Sender<Option<Arc<Plan>>>,
@@ -81,6 +86,7 @@ impl Mailbox {
     pub(super) async fn run(mut self, first: Vec<Effect>) {
         let mut outcome = Outcome::default();
         outcome.add(first);
+        self.publish_secrets();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -93,6 +99,7 @@ impl Mailbox {
                 () = self.stop.cancelled() => return,
                 Some(request) = self.requests.recv() => self.take_request(request, &mut outcome),
                 Some(event) = self.events.recv() => self.take_event(event, &mut outcome),
+                Ok(()) = self.secrets.changed() => self.publish_secrets(),
                 _ = tick.tick() => self.take_event(Event::Tick, &mut outcome),
             }
             for _ in 0..BURST_MAX {
@@ -179,12 +186,32 @@ impl Mailbox {
             .collect())
     }
 
+    fn publish_secrets(&mut self) {
+        let secrets = Arc::clone(&self.secrets.borrow_and_update());
+        let mut snapshot = self.compiler.with_secrets(secrets);
+        self.snapshots.send_if_modified(|published| {
+            let Some(before) = published else {
+                return false;
+            };
+            // Whoever has not seen yet that an operator asked to try again is to see it now.
+            snapshot.attempt = before.attempt;
+            *published = Some(Arc::new(snapshot));
+            true
+        });
+    }
+
     fn publish(&mut self, plan: &Arc<Plan>) {
         self.unsaid = None;
         match self.compiler.compile(plan) {
             Ok(snapshot) => {
                 self.snapshots.send_replace(Some(Arc::new(snapshot)));
                 self.plans.send_replace(Some(Arc::clone(plan)));
+                let users = Arc::new(self.compiler.secret_users());
+                self.secret_users.send_if_modified(|known| {
+                    let is_news = *known != users;
+                    *known = users;
+                    is_news
+                });
             }
             // The engine checks its plans and `spec` its documents, so this is a bug; proxies keep
             // what they have, and the generation shows as not acknowledged.

@@ -16,6 +16,7 @@ use crate::domain::{Instance, InstanceId, Kind, Plan, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
 use crate::process::Tasks;
 use crate::process::clock;
+use crate::secrets::{OnSecretRead, Secrets, SecretsView};
 use crate::snapshot::{Compiler, Snapshot};
 use crate::store::Store;
 
@@ -41,6 +42,7 @@ pub struct Plane {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
     discovery: Discovery,
+    secrets: Secrets,
     store: Arc<dyn Store>,
 }
 
@@ -52,6 +54,10 @@ pub struct PlaneOptions {
     pub documents: Option<PathBuf>,
     /// Where documents that come through the API are kept.
     pub kept_documents: Option<PathBuf>,
+    /// A directory of secrets for proxies, to be watched.
+    pub secrets: Option<PathBuf>,
+    /// Told when files of a secret changed.
+    pub on_secret_read: OnSecretRead,
     /// Told how long each write to the journal took.
     pub on_append: OnAppend,
 }
@@ -71,6 +77,7 @@ impl Plane {
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (plan_sender, plans) = watch::channel(None);
         let (document_sender, documents) = watch::channel(DocumentsView::default());
+        let (user_sender, users) = watch::channel(Arc::default());
         let (entry_sender, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
 
         let discovery = Discovery::start(tasks.clone(), event_sender.clone());
@@ -79,6 +86,7 @@ impl Plane {
             let instances = known.instances.values().map(|known| known.instance.clone());
             discovery.seed(service, instances.collect(), LEASE_GRACE);
         }
+        let secrets = Secrets::start(tasks, options.secrets, users, options.on_secret_read);
         let in_force = state.documents.clone();
         let (engine, first) = Engine::recover(state, clock::now());
         let (view_sender, views) = watch::channel(Arc::new(engine.view(clock::now())));
@@ -90,6 +98,8 @@ impl Plane {
             last_seq,
             events,
             requests,
+            secrets: secrets.resources(),
+            secret_users: user_sender,
             snapshots: snapshot_sender,
             plans: plan_sender,
             views: view_sender,
@@ -106,6 +116,7 @@ impl Plane {
             changes,
             requests: request_sender.clone(),
             discovery: discovery.clone(),
+            secrets: secrets.clone(),
             view: document_sender,
             stop: tasks.stopping(),
             own: Vec::new(),
@@ -122,6 +133,7 @@ impl Plane {
             snapshots,
             plans,
             discovery,
+            secrets,
             store: options.store,
         })
     }
@@ -186,7 +198,13 @@ impl Control for Plane {
     }
 
     fn documents(&self) -> DocumentsView {
-        self.documents.borrow().clone()
+        let mut view = self.documents.borrow().clone();
+        view.warnings.extend(self.secrets.view().warnings());
+        view
+    }
+
+    fn secrets(&self) -> Arc<SecretsView> {
+        self.secrets.view()
     }
 
     async fn register(
@@ -271,6 +289,8 @@ mod tests {
             store: Arc::new(MemoryStore::new()),
             documents: None,
             kept_documents: None,
+            secrets: None,
+            on_secret_read: Arc::new(|_| {}),
             on_append: Arc::new(|_| {}),
         };
         let plane = Plane::start(&tasks, options).unwrap();

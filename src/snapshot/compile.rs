@@ -2,13 +2,16 @@
 
 mod resources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::lint::{LintError, lint};
 use super::overlay::OverlayError;
-use super::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
-use crate::domain::{Client, Gateway, GatewayName, OverlayPart, Plan, ServiceName, ServicePlan};
+use super::secret::{SecretUsers, add_users, asked_by, asked_by_gateway};
+use super::{Audience, ByName, Resource, ResourceKind, ResourceSet, Snapshot};
+use crate::domain::{
+    Client, Gateway, GatewayName, Generation, OverlayPart, Plan, ServiceName, ServicePlan,
+};
 
 use resources::{gateway_resources, service_resources};
 
@@ -19,7 +22,7 @@ pub enum CompileError {
     #[error("generation {generation} may not be published")]
     Lint {
         /// The plan's number.
-        generation: crate::domain::Generation,
+        generation: Generation,
         /// What is wrong with it.
         source: LintError,
     },
@@ -45,6 +48,8 @@ pub struct Compiler {
     last: Snapshot,
     services: BTreeMap<ServiceName, CompiledService>,
     gateways: BTreeMap<GatewayName, CompiledGateway>,
+    /// All secrets that there are; each is told only to those whose settings ask for it.
+    secrets: Arc<ByName>,
 }
 
 type Entry = (ResourceKind, Arc<Resource>);
@@ -57,6 +62,8 @@ type Flavours = BTreeMap<Client, Resources>;
 struct CompiledService {
     plan: ServicePlan,
     resources: Flavours,
+    /// The secrets that its settings ask for.
+    asks: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -65,6 +72,8 @@ struct CompiledGateway {
     /// Its listeners and their routes, which Envoys of both kinds are told.
     own: Resources,
     resources: BTreeMap<Client, Arc<ResourceSet>>,
+    /// The secrets that its settings ask for.
+    asks: BTreeSet<String>,
 }
 
 /// What is new of a service, and what was there before.
@@ -105,6 +114,12 @@ impl Compiler {
                 let now = CompiledService {
                     plan: service.clone(),
                     resources: service_resources(plan, service)?,
+                    asks: match before {
+                        Some(before) if before.plan.overlay == service.overlay => {
+                            before.asks.clone()
+                        }
+                        _ => asked_by(service.overlay.as_ref()),
+                    },
                 };
                 changed.insert(service.name.clone(), Changed { now, before });
             }
@@ -124,13 +139,39 @@ impl Compiler {
         self.services.extend(changed);
         self.services.retain(|name, _| plan.service(name).is_some());
         self.gateways = gateways;
-        let audience = |gateway: &Gateway| Audience {
-            selector: gateway.proxies.clone(),
-            resources: self.gateways[&gateway.name].resources.clone(),
+        Ok(self.publish(generation))
+    }
+
+    /// The snapshot of the last plan with these secrets.
+    pub fn with_secrets(&mut self, secrets: Arc<ByName>) -> Snapshot {
+        self.secrets = secrets;
+        self.publish(self.last.generation)
+    }
+
+    /// Who asks for which secret, as of the last plan.
+    pub fn secret_users(&self) -> SecretUsers {
+        let mut users = SecretUsers::new();
+        for (name, gateway) in &self.gateways {
+            add_users(&mut users, &gateway.asks, || format!("gateway {name}"));
+        }
+        for (name, service) in &self.services {
+            add_users(&mut users, &service.asks, || format!("service {name}"));
+        }
+        users
+    }
+
+    fn publish(&mut self, generation: Generation) -> Snapshot {
+        let (services, secrets) = (&self.services, &self.secrets);
+        let audience = |gateway: &mut CompiledGateway| {
+            gateway.tell_secrets(generation, services, secrets);
+            Audience {
+                selector: gateway.gateway.proxies.clone(),
+                resources: gateway.resources.clone(),
+            }
         };
-        let audiences = plan.gateways.iter().map(audience).collect();
+        let audiences = self.gateways.values_mut().map(audience).collect();
         self.last = self.last.followed_by(generation, audiences);
-        Ok(self.last.clone())
+        self.last.clone()
     }
 
     /// A gateway that is new, or that reaches other services than before.
@@ -163,6 +204,7 @@ impl Compiler {
             gateway: gateway.clone(),
             resources: Client::ALL.map(flavour).into(),
             own,
+            asks: asked_by_gateway(gateway),
         })
     }
 }
@@ -198,7 +240,45 @@ impl CompiledGateway {
             gateway: self.gateway.clone(),
             resources: self.resources.iter().map(flavour).collect(),
             own,
+            asks: self.asks.clone(),
         })
+    }
+
+    /// Gives its proxies the secrets that what they are told asks for, and takes away all others. gRPC
+    /// clients are told no settings, and so no secrets.
+    fn tell_secrets(
+        &mut self,
+        generation: Generation,
+        services: &BTreeMap<ServiceName, CompiledService>,
+        secrets: &ByName,
+    ) {
+        let reachable = self.gateway.reachable().into_iter();
+        let by_services = reachable.filter_map(|name| services.get(name));
+        let asked = by_services.flat_map(|service| &service.asks);
+        let asked = asked.chain(&self.asks).filter_map(|name| {
+            let secret = secrets.get(name.as_str())?;
+            Some((ResourceKind::Secret, Arc::clone(secret)))
+        });
+        let now: Resources = asked.collect();
+        for (client, set) in &mut self.resources {
+            if *client == Client::Grpc {
+                continue;
+            }
+            let told = set.of(ResourceKind::Secret).values();
+            let told = told.map(|secret| (ResourceKind::Secret, Arc::clone(secret)));
+            let before: Resources = told.collect();
+            let is_told = |(_, secret): &Entry| {
+                let told = set.of(ResourceKind::Secret).get(&secret.name);
+                told.is_some_and(|told| told.version == secret.version)
+            };
+            let names: BTreeSet<_> = now.iter().map(|(_, secret)| &secret.name).collect();
+            if before.len() == names.len() && now.iter().all(is_told) {
+                continue;
+            }
+            let mut next = set.next(generation);
+            replace(&mut next, &before, &now);
+            *set = Arc::new(next);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::domain::{Help, OverlayFault, OverlayPart, Step};
 
 pub(super) use merge::{repacked, unpacked};
-pub use secrets::overlay_secrets;
+pub(super) use secrets::overlay_secrets;
 
 /// Why an overlay cannot be merged.
 #[derive(Debug, thiserror::Error)]

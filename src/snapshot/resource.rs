@@ -54,6 +54,13 @@ impl ResourceKind {
     pub const fn has_wildcard(self) -> bool {
         matches!(self, Self::Cluster | Self::Listener)
     }
+
+    /// Is a client that asks for one which is not there left waiting, rather than told so? Envoy 1.40
+    /// takes up a listener at once when it is told that its secret does not exist, in the place of the
+    /// one that works, and then closes each connection.
+    pub const fn is_waited_for(self) -> bool {
+        matches!(self, Self::Secret)
+    }
 }
 
 impl fmt::Display for ResourceKind {
@@ -72,7 +79,7 @@ impl fmt::Display for ResourceKind {
 
 /// One encoded resource. Its version is a hash of its content, so it is equal on every replica and
 /// after every restart, and an unchanged resource is never sent twice.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Resource {
     /// Its name.
     pub name: Arc<str>,
@@ -83,4 +90,12 @@ pub struct Resource {
     /// The resource as one `resources` field of a `DeltaDiscoveryResponse`: tag, length, `Resource`
     /// with name, version and `Any`.
     pub delta_field: Bytes,
+}
+
+impl fmt::Debug for Resource {
+    /// Without its content, which may be a private key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({} {}, ", self.name, self.version)?;
+        write!(f, "{} bytes)", self.delta_field.len())
+    }
 }

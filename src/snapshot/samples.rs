@@ -96,3 +96,16 @@ pub(super) fn route(hosts: &[&str], prefix: &str, service: &str) -> Route {
 pub(super) fn overlay(part: OverlayPart, json: &str) -> Overlay {
     Overlay([(part, json.to_owned())].into())
 }
+
+/// Settings of a cluster or filter chain with a TLS context that asks for a secret on the aggregated
+/// stream.
+pub(super) fn tls(context: &str, secret: &str) -> String {
+    let package = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
+    serde_json::json!({ "transport_socket": { "name": "tls", "typed_config": {
+        "@type": format!("{package}.{context}"),
+        "common_tls_context": { "tls_certificate_sds_secret_configs": [
+            { "name": secret, "sds_config": { "ads": {}, "resource_api_version": "V3" } },
+        ] },
+    } } })
+    .to_string()
+}

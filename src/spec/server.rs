@@ -33,6 +33,8 @@ pub struct Server {
     pub data: Option<PathBuf>,
     /// The directory of documents.
     pub documents: Option<PathBuf>,
+    /// The directory of secrets for proxies.
+    pub secrets: Option<PathBuf>,
     /// The certificates of the port for proxies; without them it is plaintext.
     pub tls: Option<TlsFiles>,
     /// Which certificates speak for which nodes; there is a rule whenever there is TLS.
@@ -55,6 +57,8 @@ pub(super) struct ServerSpec {
     data: Field<String>,
     /// A directory of documents, watched.
     documents: Field<String>,
+    /// A directory of certificates and CAs for proxies to use, watched; each in a subdirectory.
+    secrets: Field<String>,
     /// Certificates for the port for proxies, in PEM files that are read again when they change.
     tls: Field<TlsSpec>,
     /// Which certificates may speak for which nodes; one rule that fits is enough.
@@ -212,6 +216,7 @@ fn read(text: &str, directory: &Path, sink: &Sink) -> Option<Server> {
         insecure: spec.insecure.or(false),
         data: spec.data.get().map(path),
         documents: spec.documents.get().map(path),
+        secrets: spec.secrets.get().map(path),
         tls,
         identity,
         lifetimes: lifetimes(spec.connections.or(ConnectionsSpec::default()), &cx),

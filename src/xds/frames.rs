@@ -33,7 +33,6 @@ const RESTS_MAX: usize = 1024;
 const PREFIX_BYTES: usize = 5;
 
 /// Turns responses into frames, and equal ones into the same bytes.
-#[derive(Debug)]
 pub(super) struct Frames {
     control_plane: String,
     /// By a hash of all that goes into a rest. Never locked over an await.

@@ -209,9 +209,16 @@ impl Seat {
         proxies.say_in_force(&self.id);
     }
 
-    /// This stream's proxy refused resources.
+    /// This stream's proxy refused resources. What is in force on it is to be said anew.
     pub(super) fn nacked(&self, nack: Nack) {
-        self.registry.lock().say(&self.id, ProxyEvent::Nacked(nack));
+        let mut proxies = self.registry.lock();
+        if let Some(proxy) = proxies.by_id.get_mut(&self.id) {
+            proxy.said = None;
+            if let Some(place) = proxy.streams.get_mut(&self.stream) {
+                place.in_force = None;
+            }
+        }
+        proxies.say(&self.id, ProxyEvent::Nacked(nack));
     }
 }
 

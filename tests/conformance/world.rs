@@ -194,6 +194,11 @@ impl World {
         });
     }
 
+    /// Publishes a snapshot as it is.
+    pub(crate) fn show(&self, snapshot: Snapshot) {
+        self.snapshots.send_replace(Some(Arc::new(snapshot)));
+    }
+
     /// Lets time pass, and has every stream look at the clock.
     pub(crate) fn pass(&self, span: Span) {
         let millis = u64::try_from(span.duration().as_millis()).unwrap();

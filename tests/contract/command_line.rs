@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "serve",
     "validate",
     "schema",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 28] = [
     "history",
     "proxies",
     "proxies forget",
+    "secrets",
     "bootstrap",
     "demo",
     "completions",

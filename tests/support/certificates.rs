@@ -13,6 +13,13 @@ const WRITTEN: &str = "/etc/tidegate/tls";
 /// The file that a control plane takes its settings from, in its directory.
 pub(crate) const SETTINGS: &str = "tidegate.yaml";
 
+/// A certificate and its key, as PEM text.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
 /// A CA.
 #[derive(Debug)]
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -30,6 +37,12 @@ impl Ca {
     /// Its certificate.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// A certificate for a DNS name.
+    pub(crate) fn certify(&self, name: &str) -> Pair {
+        let (certificate, key) = self.sign(SanType::DnsName(name.try_into().unwrap()));
+        Pair { certificate, key }
     }
 
     fn sign(&self, name: SanType) -> (String, String) {

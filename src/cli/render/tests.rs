@@ -193,3 +193,15 @@ fn why_is_a_sentence_and_a_hint() {
       note: edge-8 is lost
     ");
 }
+
+#[test]
+fn secrets_show_how_they_stand_and_nothing_of_what_they_are() {
+    assert_snapshot!(secrets(&sample::secrets(), PIPED), @"
+    SECRET       KIND         STATE    VERSION           EXPIRES               USED BY       PROBLEM
+    edge         certificate  current  5f2c9d0be1a87c36  2027-02-21T12:00:00Z  gateway edge  -
+    old          certificate  kept     5f2c9d0be1a87c36  2027-02-21T12:00:00Z  service cart  the key in `/etc/tidegate/secrets/old/tls.key` is not that of the certificate in `/etc/tidegate/secrets/old/tls.crt`; write both files of one pair; it is taken as soon as they fit
+    partners/ca  CA           missing  -                 -                     gateway edge  there is no `/etc/tidegate/secrets/partners/ca.crt`; it is taken as soon as it is there
+    ");
+    let none = SecretsView::default();
+    assert_snapshot!(secrets(&none, PIPED), @"no secrets; `secrets` in the server's file names a directory of them");
+}

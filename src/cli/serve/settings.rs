@@ -74,6 +74,12 @@ impl Options {
 }
 
 impl Settings {
+    /// Do private keys leave this host without encryption, to proxies that nobody has asked who they are?
+    pub(super) fn hands_out_secrets_in_the_clear(&self) -> bool {
+        let is_open = !self.listen_xds.ip().is_loopback() && self.file.tls.is_none();
+        is_open && self.file.secrets.is_some()
+    }
+
     /// Whoever can reach a port can move traffic, so beyond this host it asks for certificates, or
     /// the operator has said otherwise.
     pub(super) fn check_addresses(

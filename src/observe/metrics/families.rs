@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::{
     BlockerLabels, InstanceLabels, KindLabels, OutcomeLabels, PhaseLabels, ProxyLabels,
-    ReasonLabels, RequestLabels, VersionLabels,
+    ReasonLabels, RequestLabels, StateLabels, VersionLabels,
 };
 
 /// Before each name.
@@ -54,6 +54,8 @@ pub(super) struct Families {
     pub(super) connections: Gauge,
     pub(super) connections_refused: Family<ReasonLabels, Counter>,
     pub(super) certificate_reads: Family<OutcomeLabels, Counter>,
+    pub(super) secrets: Family<StateLabels, Gauge>,
+    pub(super) secret_reads: Family<OutcomeLabels, Counter>,
     pub(super) denials: Counter,
     pub(super) load_reports_dropped: Counter,
     pub(super) requests_reported: Family<RequestLabels, Counter>,
@@ -208,6 +210,18 @@ impl Families {
                 to,
                 "certificate_reads",
                 "Changes of the port's certificate files, by `outcome` (`taken`, `broken`)",
+                Family::default(),
+            ),
+            secrets: plain(
+                to,
+                "secrets",
+                "Secrets for proxies, by `state` (`broken`, `current`, `expired`, `kept`, `missing`); `tidegate secrets` names them",
+                Family::default(),
+            ),
+            secret_reads: plain(
+                to,
+                "secret_reads",
+                "Changes of the files of secrets for proxies, by `outcome` (`taken`, `broken`)",
                 Family::default(),
             ),
             denials: plain(

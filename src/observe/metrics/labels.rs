@@ -4,6 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::domain::{ServiceName, VersionName};
 use crate::engine::{Proof, Wait};
+use crate::secrets::SecretState;
 use crate::serving::Refused;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,8 +70,10 @@ impl OutcomeLabels {
         outcome: "rolledBack",
     };
 
-    pub(super) const BROKEN: Self = Self { outcome: "broken" };
-    pub(super) const TAKEN: Self = Self { outcome: "taken" };
+    pub(super) const fn of_read(taken: bool) -> Self {
+        let outcome = if taken { "taken" } else { "broken" };
+        Self { outcome }
+    }
 
     pub(super) fn of_drain(proof: &Proof) -> Self {
         Self {
@@ -96,6 +99,19 @@ pub(super) struct ProxyLabels {
 impl ProxyLabels {
     pub(super) const CONNECTED: Self = Self { state: "connected" };
     pub(super) const LOST: Self = Self { state: "lost" };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct StateLabels {
+    state: String,
+}
+
+impl StateLabels {
+    pub(super) fn new(state: SecretState) -> Self {
+        Self {
+            state: state.to_string(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -107,6 +107,10 @@ fn count_streams(metrics: &Metrics) {
     metrics.requests_reported(&service, &version, 2, 0);
     metrics.journal_appended(0.0004);
     metrics.set_leases(20);
+    metrics.connection_refused(crate::serving::Refused::Limit);
+    metrics.certificates_read(true);
+    metrics.secret_read(false);
+    metrics.observe_secrets(&crate::api::sample::secrets());
 }
 
 #[test]
@@ -126,6 +130,12 @@ fn streams_count() {
             "tidegate_requests_reported_total{service=\"cart\",version=\"v41\",outcome=\"success\"} 9",
             "tidegate_requests_reported_total{service=\"cart\",version=\"v41\",outcome=\"error\"} 1",
             "tidegate_leases 20",
+            "tidegate_connections_refused_total{reason=\"limit\"} 1",
+            "tidegate_certificate_reads_total{outcome=\"taken\"} 1",
+            "tidegate_secret_reads_total{outcome=\"broken\"} 1",
+            "tidegate_secrets{state=\"current\"} 1",
+            "tidegate_secrets{state=\"broken\"} 0",
+            "tidegate_secrets{state=\"missing\"} 1",
         ],
     );
 }

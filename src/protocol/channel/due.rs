@@ -161,6 +161,7 @@ impl Channel {
             // Absence from a response says nothing of endpoints and routes, so nothing can be said.
             Variant::Sotw if !self.kind.has_wildcard() => Due::Forget,
             _ if may_hold && !is_told => Due::Remove,
+            _ if self.kind.is_waited_for() => Due::Nothing,
             Variant::Delta if is_owed => Due::Add,
             Variant::Delta if !is_told && self.subscription.names().contains(name) => Due::Add,
             _ => Due::Nothing,

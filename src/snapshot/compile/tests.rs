@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::samples;
+use super::super::{samples, tls_certificate};
 use super::*;
 use crate::domain::{EndpointState, Locality, OverlayPart, Protocol, ProxyIdentity};
 
@@ -284,4 +284,102 @@ fn edited_settings_of_a_service_change_the_routes_to_it_everywhere() {
         error.to_string(),
         "the Envoy settings of gateway `mesh` do not fit"
     );
+}
+
+/// `edge` and `mesh` both reach `cart`; who asks for what is written in their settings alone.
+fn with_secrets() -> (Plan, Arc<ByName>) {
+    let mut plan = samples::plan();
+    let tls = |context, secret| samples::tls(context, secret);
+    plan.services[0].overlay = Some(samples::overlay(
+        OverlayPart::Cluster,
+        &tls("UpstreamTlsContext", "client"),
+    ));
+    let mut edge = plan.gateways[0].clone();
+    edge.name = "edge".parse().unwrap();
+    edge.proxies.cluster = Some("edge".into());
+    edge.listeners[0].overlay = Some(samples::overlay(
+        OverlayPart::FilterChain,
+        &tls("DownstreamTlsContext", "edge"),
+    ));
+    plan.gateways.insert(0, edge);
+    (plan, secrets(&["client", "edge", "nobodys"], "1"))
+}
+
+fn secrets(names: &[&str], key: &str) -> Arc<ByName> {
+    let secret = |name: &&str| (Arc::from(*name), tls_certificate(name, "chain", key));
+    Arc::new(names.iter().map(secret).collect())
+}
+
+/// The secrets that a proxy of a cluster may see, with their versions.
+fn told(snapshot: &Snapshot, cluster: &str) -> BTreeMap<String, Arc<str>> {
+    let set = snapshot.for_proxy(&proxy(cluster)).unwrap();
+    let told = set.of(ResourceKind::Secret).values();
+    told.map(|it| (it.name.to_string(), Arc::clone(&it.version)))
+        .collect()
+}
+
+fn names(snapshot: &Snapshot, cluster: &str) -> Vec<String> {
+    told(snapshot, cluster).into_keys().collect()
+}
+
+#[test]
+fn secrets_go_to_those_whose_settings_ask_and_to_nobody_else() {
+    let (mut plan, secrets) = with_secrets();
+    let mut compiler = Compiler::default();
+    compiler.with_secrets(Arc::clone(&secrets));
+    let first = compiler.compile(&plan).unwrap();
+    assert_eq!(names(&first, "edge"), ["client", "edge"]);
+    assert_eq!(names(&first, "web"), ["client"]);
+    let mut grpc = proxy("edge");
+    grpc.agent = "gRPC C-core 1.80".into();
+    if grpc.client() == Client::Grpc {
+        let set = first.for_proxy(&grpc).unwrap();
+        assert!(set.of(ResourceKind::Secret).is_empty());
+    }
+    let users: Vec<_> = compiler.secret_users().into_keys().collect();
+    assert_eq!(users, ["client", "edge"]);
+
+    // Who asks no more is told no more.
+    plan.generation = plan.generation.next();
+    plan.gateways[0].listeners[0].overlay = None;
+    let second = compiler.compile(&plan).unwrap();
+    assert_eq!(names(&second, "edge"), ["client"]);
+    plan.generation = plan.generation.next();
+    plan.services[0].overlay = None;
+    let third = compiler.compile(&plan).unwrap();
+    assert!(names(&third, "edge").is_empty() && names(&third, "web").is_empty());
+    assert!(compiler.secret_users().is_empty());
+}
+
+#[test]
+fn a_secret_that_changes_touches_itself_alone() {
+    let (plan, one) = with_secrets();
+    let mut compiler = Compiler::default();
+    compiler.with_secrets(one);
+    let first = compiler.compile(&plan).unwrap();
+    let two = secrets(&["client", "edge", "nobodys"], "2");
+    let mut mixed = ByName::clone(&two);
+    let before = told(&first, "edge");
+    mixed.insert("client".into(), tls_certificate("client", "chain", "1"));
+    let second = compiler.with_secrets(Arc::new(mixed));
+    assert_eq!(second.generation, first.generation);
+    let after = told(&second, "edge");
+    assert_eq!(before["client"], after["client"]);
+    assert_ne!(before["edge"], after["edge"]);
+
+    let set = |snapshot: &Snapshot, cluster| snapshot.for_proxy(&proxy(cluster)).unwrap();
+    let (then, now) = (set(&first, "edge"), set(&second, "edge"));
+    let changes = now.changes_since(&then).unwrap();
+    let touched: Vec<_> = ResourceKind::ALL
+        .into_iter()
+        .flat_map(|kind| changes.of(kind).map(move |name| format!("{kind} {name}")))
+        .collect();
+    assert_eq!(touched, ["secret edge"]);
+    assert!(Arc::ptr_eq(&set(&first, "web"), &set(&second, "web")));
+
+    // What is away and comes back is told again.
+    let third = compiler.with_secrets(secrets(&["client"], "1"));
+    assert_eq!(names(&third, "edge"), ["client"]);
+    let fourth = compiler.with_secrets(two);
+    assert_eq!(told(&fourth, "edge")["edge"], after["edge"]);
 }
