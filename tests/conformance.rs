@@ -56,6 +56,7 @@ mod conformance {
     pub(crate) mod optional;
     pub(crate) mod ordering;
     pub(crate) mod page;
+    pub(crate) mod program;
     pub(crate) mod reply;
     pub(crate) mod report;
     pub(crate) mod responses;

@@ -9,20 +9,14 @@
 //!
 //! What it could ask of a variant and does not is a row as well, apart, so that the 98 stay the 98.
 
-use std::net::TcpStream;
-use std::process::Command;
-
 use envoy_types::pb::envoy::config::core::v3::Node;
 
 use super::adapter::{Adapter, world};
 use super::client::{Ask, Client};
+use super::program::Program;
 use super::row::{Rule, harness, served};
 use super::variant::{ALL, DELTA, DELTA_ADS, SOTW, SOTW_ADS, Variant};
 use super::world::{NODE, World};
-use crate::support::control_plane::two_free_addresses;
-use crate::support::process::Process;
-use crate::support::tools::tidegate;
-use crate::support::wait::{SOON, eventually};
 
 /// Types with a wildcard, and those without.
 const WHOLE: &[&str] = &["c", "l"];
@@ -226,24 +220,8 @@ fn expect(client: &mut Client<'_>, heard: &str, letter: &str, names: &str, versi
 /// The real program, over sockets.
 fn the_program(v: Variant, letter: &str) {
     let directory = tempfile::tempdir().unwrap();
-    let (xds, api) = two_free_addresses();
-    let (adapter_at, _) = two_free_addresses();
-    let mut command = Command::new(tidegate());
-    command
-        .args(["serve", "--exit-with-stdin"])
-        .args(["--listen-xds", &xds.to_string()])
-        .args(["--listen-api", &api.to_string()])
-        .args(["--harness-adapter", &adapter_at.to_string()])
-        .arg("--data")
-        .arg(directory.path().join("data"));
-    let mut process = Process::start("tidegate", &mut command, directory.path());
-    for address in [adapter_at, xds] {
-        eventually(SOON, "the ports to be open", || {
-            process.check();
-            TcpStream::connect(address)
-        });
-    }
-    let (world, beside) = (World::at(xds), World::at(adapter_at));
+    let program = Program::start(directory.path());
+    let (world, beside) = (World::at(program.xds), World::at(program.adapter));
     let adapter = Adapter::connect(&beside);
     let mut client = world.client(v);
     client.send(

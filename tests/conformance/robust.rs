@@ -101,6 +101,11 @@ pub(crate) const RULES: &[Rule] = &[
                 ALL,
                 not_for_strangers,
             ),
+            elsewhere(
+                "until then the server says that it is not ready, and what is missing",
+                "tests/contract/serving.rs",
+                "readiness_says_what_is_missing",
+            ),
             envoy(
                 "an Envoy that connects before any instance is ready is told nothing, then everything",
                 first_start::nothing_then_everything,

@@ -4,8 +4,7 @@
 //! Each story is told twice, to an Envoy by delta and to one by state of the world. The one endpoint of
 //! every cluster is that Envoy's own admin page, which says `LIVE`.
 
-use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig,
@@ -38,12 +37,10 @@ use prost::{Message, Name};
 use tempfile::TempDir;
 
 use super::adapter::Adapter;
+use super::program::Program;
 use super::world::{NODE, World, type_url};
-use crate::support::control_plane::two_free_addresses;
 use crate::support::envoy::Envoy;
 use crate::support::http;
-use crate::support::process::Process;
-use crate::support::tools::tidegate;
 use crate::support::wait::{SOON, eventually, if_so};
 
 /// A cluster that has no endpoints yet is replaced by another of its name, which has.
@@ -115,7 +112,7 @@ struct Scene {
     adapter: Adapter,
     beside: World,
     is_sotw: bool,
-    _program: Process,
+    _program: Program,
     _directory: TempDir,
 }
 
@@ -127,23 +124,9 @@ fn scenes() -> impl Iterator<Item = Scene> {
 impl Scene {
     fn new(file: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (xds, api) = two_free_addresses();
-        let (adapter_at, _) = two_free_addresses();
-        let mut command = Command::new(tidegate());
-        command
-            .args(["serve", "--exit-with-stdin"])
-            .args(["--listen-xds", &xds.to_string()])
-            .args(["--listen-api", &api.to_string()])
-            .args(["--harness-adapter", &adapter_at.to_string()])
-            .arg("--data")
-            .arg(directory.path().join("data"));
-        let mut program = Process::start("tidegate", &mut command, directory.path());
-        eventually(SOON, "the adapter's port to be open", || {
-            program.check();
-            TcpStream::connect(adapter_at)
-        });
-        let beside = World::at(adapter_at);
-        let envoy = Envoy::start(file, NODE, xds, directory.path());
+        let program = Program::start(directory.path());
+        let beside = World::at(program.adapter);
+        let envoy = Envoy::start(file, NODE, program.xds, directory.path());
         let scene = Self {
             adapter: Adapter::connect(&beside),
             beside,
