@@ -31,7 +31,8 @@ pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{
-    Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo, VersionLabel,
+    Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo,
+    VersionLabel,
 };
 pub use serving::{Lifetimes, Limits, TlsFiles};
 pub use time::{BadSpan, Span, Time};

@@ -13,7 +13,9 @@ mod assignment;
 mod audience;
 mod bootstrap;
 mod cluster;
+mod collection;
 mod compile;
+mod dialect;
 mod encode;
 mod grpc;
 mod lint;
@@ -33,10 +35,11 @@ pub use bootstrap::{
     BootstrapOptions, Report, Secret, Shape, Variant, bootstrap, grpc_bootstrap, secret_file,
 };
 pub use compile::{CompileError, Compiler, compile};
+pub use dialect::Dialect;
 pub use encode::{labelled, resource as encoded};
 pub use lint::LintError;
 pub use overlay::{OverlayError, check_overlay};
-pub use resource::{Resource, ResourceKind};
+pub use resource::{Reference, Resource, ResourceKind};
 pub use secret::{SecretUsers, secret_users, tls_certificate, validation_context};
 pub use set::{ByName, Changes, Names, ResourceSet};
 pub use shown::{Shown, Unreadable};

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::domain::{
-    Drain, HealthCheck, InstanceSource, Locality, LostProxies, Probe, Protocol, Service, ThenDo,
-    VersionLabel,
+    Delivery, Drain, HealthCheck, InstanceSource, Locality, LostProxies, Probe, Protocol, Service,
+    ThenDo, VersionLabel,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -40,6 +40,7 @@ pub(crate) fn service(name: &str) -> Service {
                 then: ThenDo::Pause,
             },
         },
+        delivery: Delivery::Together,
         overlay: None,
     }
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Gateway, HealthCheck, InstanceId, Locality, Overlay, Protocol, ServiceName, Span, VersionName,
-    Weight,
+    Delivery, Gateway, HealthCheck, InstanceId, Locality, Overlay, Protocol, ServiceName, Span,
+    VersionName, Weight,
 };
 
 /// The number of a published plan. It only grows.
@@ -65,6 +65,9 @@ pub struct ServicePlan {
     pub health: HealthCheck,
     /// Envoy's slow start window; zero for none.
     pub warm_up: Span,
+    /// How proxies are told its endpoints.
+    #[serde(default, skip_serializing_if = "Delivery::is_together")]
+    pub delivery: Delivery,
     /// The user's own Envoy settings.
     pub overlay: Option<Overlay>,
     /// One cluster each, in the order in which the versions were first seen; the order never changes

@@ -29,8 +29,30 @@ pub struct Service {
     pub warm_up: Span,
     /// How an instance is taken out.
     pub drain: Drain,
+    /// How proxies are told its endpoints.
+    #[serde(default, skip_serializing_if = "Delivery::is_together")]
+    pub delivery: Delivery,
     /// The user's own Envoy settings, merged into its generated clusters and routes.
     pub overlay: Option<Overlay>,
+}
+
+/// How proxies are told a service's endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Delivery {
+    /// Each by itself where a proxy can take that, so that news of one costs the same however many
+    /// there are.
+    OneByOne,
+    /// All of a version's at once.
+    #[default]
+    Together,
+}
+
+impl Delivery {
+    /// Is it the default?
+    pub fn is_together(&self) -> bool {
+        *self == Self::Together
+    }
 }
 
 /// Where a service's instances come from.

@@ -41,6 +41,7 @@ fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
         protocol: service.protocol,
         health: service.health.clone(),
         warm_up: service.warm_up,
+        delivery: service.delivery,
         overlay: service.overlay.clone(),
         versions: versions.collect(),
     }

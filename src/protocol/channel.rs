@@ -6,6 +6,7 @@
 mod build;
 mod due;
 mod entry;
+mod form;
 mod held;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use super::message::{Ask, Refused, Variant};
 use super::nack;
 use super::order::Op;
-use super::subscription::{Change, Subscription};
+use super::subscription::{Change, Subscription, members_mut};
 use crate::domain::{Generation, Span, Time};
 use crate::snapshot::{Names, Resource, ResourceKind, ResourceSet};
 
@@ -47,6 +48,10 @@ pub(super) struct Channel {
     outstanding: Option<Outstanding>,
     /// The nonce of the last response if it was accepted.
     accepted_nonce: Option<String>,
+    /// Names that are to be told by reference, sooner or later.
+    referring: Names,
+    /// What was told by reference, and was last told so.
+    referred: BTreeMap<Arc<str>, Arc<Resource>>,
     /// Names whose last word was refused.
     refused: Names,
     /// The refusal that came last, for people.
@@ -130,6 +135,8 @@ impl Channel {
             removals: BTreeSet::new(),
             outstanding: None,
             accepted_nonce: None,
+            referring: Names::new(),
+            referred: BTreeMap::new(),
             refused: Names::new(),
             refusal: None,
         }
@@ -215,8 +222,7 @@ impl Channel {
         response.is_some_and(|response| !std::mem::replace(&mut response.is_released, true))
     }
 
-    /// Takes what a request says of its nonce; a refusal is to be followed by
-    /// [`Channel::refresh_names`]. `None` if it answers nothing that is waiting.
+    /// Takes what a request says of its nonce; to be followed by [`Channel::after`]. `None` if it answers nothing that is waiting.
     pub(super) fn on_answer(
         &mut self,
         nonce: &str,
@@ -286,6 +292,7 @@ impl Channel {
                     .change(subscribe, unsubscribe, has_wildcard);
                 let news = self.news(&change);
                 self.forget_uncovered(&change);
+                self.tell_members_again(&change.asked_for);
                 if change.first {
                     for (name, version) in initial_versions {
                         if self.subscription.covers(name) {
@@ -360,6 +367,16 @@ impl Channel {
         }
     }
 
+    /// Who asks for a collection again has none of it.
+    fn tell_members_again(&mut self, asked_for: &Names) {
+        let collections = asked_for.iter();
+        for name in collections.filter(|name| self.subscription.is_collection(name)) {
+            for entry in members_mut(name, &mut self.entries) {
+                entry.told = Told::Nothing;
+            }
+        }
+    }
+
     /// Forgets refusals, so that the same content is tried once more.
     pub(super) fn retry(&mut self, target: &ResourceSet) {
         let refused = std::mem::take(&mut self.refused);
@@ -376,6 +393,8 @@ impl Channel {
             let subscription = &self.subscription;
             self.entries.retain(|name, _| subscription.covers(name));
             self.owed.retain(|name| subscription.covers(name));
+            self.referring.retain(|name| subscription.covers(name));
+            self.referred.retain(|name, _| subscription.covers(name));
         }
     }
 }

@@ -93,12 +93,12 @@ pub(super) static ORDER: [Step; 12] = [
     Step {
         op: Add,
         kind: Listener,
-        after: &[Answered(Cluster), Placed(Endpoint)],
+        after: &[Answered(Cluster), Placed(Endpoint), Placed(LbEndpoint)],
     },
     Step {
         op: Add,
         kind: Route,
-        after: &[Answered(Cluster), Placed(Endpoint)],
+        after: &[Answered(Cluster), Placed(Endpoint), Placed(LbEndpoint)],
     },
     Step {
         op: Remove,

@@ -1,6 +1,8 @@
 //! The machine against a client that does whatever the protocol allows: it answers late or not at
 //! all, refuses, asks, drops and comes back. Whatever happened before, it ends with the snapshot.
 
+mod references;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

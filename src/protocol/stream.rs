@@ -86,8 +86,9 @@ impl Stream {
             TypeUrl::Served(kind) => kind,
         };
         let channel = &mut self.channels[kind as usize];
+        let is_first = !channel.is_asked();
         // A nonce on a type's first request is of an earlier stream.
-        let nonce = Some(request.nonce.as_str()).filter(|n| !n.is_empty() && channel.is_asked());
+        let nonce = Some(request.nonce.as_str()).filter(|n| !n.is_empty() && !is_first);
         // Who mixes up two types may list the names of either, so neither is believed.
         let is_of_another = |nonce| {
             let mut others = ResourceKind::ALL.into_iter().filter(|other| *other != kind);
@@ -104,14 +105,14 @@ impl Stream {
         if names > max {
             return Err(Refused::TooManyNames { names, max });
         }
-        let is_only_a_beginning = asked.resumes || !channel.wants_anything();
+        let is_only_a_beginning = asked.resumes || (is_first && !channel.wants_anything());
         if is_only_a_beginning && self.settled_at.is_none() {
             self.settled_at = Some(RESUME_SETTLE.after(now));
         }
         if let Some(target) = &self.target {
             channel.take(asked.news, target);
-            if let Some(refused) = answer.as_ref().filter(|answer| !answer.is_ack) {
-                channel.refresh_names(target, &refused.names);
+            if let Some(answer) = &answer {
+                channel.after(answer, target);
             }
         }
         if let Some(answer) = answer {
@@ -171,6 +172,7 @@ impl Stream {
             return Some(response);
         }
         let target = Arc::clone(self.target.as_ref()?);
+        self.hold_collections(&target);
         for step in &ORDER {
             let channel = &self.channels[step.kind as usize];
             let is_due = channel.owes(step.op) && channel.waiting_since().is_none();
@@ -237,7 +239,36 @@ impl Stream {
             }
             endpoints.refresh_names(target, &added);
         }
+        if step.kind == ResourceKind::Endpoint {
+            let endpoints = &mut self.channels[ResourceKind::Endpoint as usize];
+            let closed = endpoints.refer(&response.resources, target);
+            for (collection, opens) in closed {
+                self.channels[ResourceKind::LbEndpoint as usize].close(&collection, opens);
+            }
+        }
         response
+    }
+
+    /// Leaves a collection as it is from the moment that the assignment which refers to it is to change or
+    /// to go: the one changes as a whole, the other goes after its cluster. An assignment that is to stay
+    /// after all is then told again, or nothing would be told of its collections any more.
+    fn hold_collections(&mut self, target: &ResourceSet) {
+        for (name, collections) in self.channels[ResourceKind::Endpoint as usize].referred() {
+            let endpoints = &mut self.channels[ResourceKind::Endpoint as usize];
+            let is_there = target.of(ResourceKind::Endpoint).contains_key(&name);
+            let is_to_change = !is_there || endpoints.owes_name(&name);
+            let members = &mut self.channels[ResourceKind::LbEndpoint as usize];
+            if is_to_change {
+                for collection in &collections {
+                    members.close(collection, false);
+                }
+            }
+            if is_there && collections.iter().any(|it| members.is_closed(it)) {
+                let endpoints = &mut self.channels[ResourceKind::Endpoint as usize];
+                endpoints.owe_again(&name);
+                endpoints.refresh_names(target, [&name]);
+            }
+        }
     }
 
     /// May this step be taken now? Counts the waits that ended only because they took too long.
@@ -288,10 +319,18 @@ impl Stream {
         let is_current = asked.all(Channel::is_current);
         let is_unheard = |kind: &ResourceKind| !self.channels[*kind as usize].is_asked();
         let may_hold_more = self.is_settling(now) && USUAL.iter().any(is_unheard);
-        if is_asked && is_current && !may_hold_more {
+        if is_asked && is_current && !may_hold_more && self.asks_for_all_collections(target) {
             self.in_force = Some(target.generation);
             self.notices.push_back(Notice::InForce(target.generation));
         }
+    }
+
+    /// Has the client asked for every collection that it was told of? Until then it does not have what
+    /// is in them, though there is nothing that it was to acknowledge.
+    fn asks_for_all_collections(&self, target: &ResourceSet) -> bool {
+        let members = &self.channels[ResourceKind::LbEndpoint as usize];
+        let mut collections = self.channels[ResourceKind::Endpoint as usize].collections(target);
+        collections.all(|collection| members.is_asked_for(collection))
     }
 
     /// On a delta stream, says that a resource of a type that is not served does not exist, so

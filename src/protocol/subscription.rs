@@ -7,7 +7,7 @@
 //! On a delta stream a name may stand for a collection: `xdstp://authority/type/a/b/*` is every
 //! resource `xdstp://authority/type/a/b/x`, one level deep (cncf/xds TP1).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub(super) struct Subscription {
     names: BTreeSet<Arc<str>>,
     /// Some of the names are, or were, collections.
     collects: bool,
+    /// Collections of which nothing is told, until they are asked for again where that opens them.
+    closed: BTreeMap<Arc<str>, bool>,
 }
 
 /// What a request changed.
@@ -78,11 +80,29 @@ impl Subscription {
         self.collects && is_collection(name)
     }
 
+    /// Has the client asked for this collection, and may it be told of it?
+    pub(super) fn is_open(&self, collection: &str) -> bool {
+        self.names.contains(collection) && !self.closed.contains_key(collection)
+    }
+
+    /// Closes a collection, until it is asked for again if that `opens` it, or is let go. `false` if it
+    /// was closed before.
+    pub(super) fn close(&mut self, collection: &Arc<str>, opens: bool) -> bool {
+        let before = self.closed.insert(Arc::clone(collection), opens);
+        before.is_none()
+    }
+
+    /// Is it closed, whoever asks for it?
+    pub(super) fn is_closed(&self, collection: &str) -> bool {
+        self.closed.get(collection) == Some(&false)
+    }
+
     /// Names that the client wants without naming them: all of them, or those in collections.
     pub(super) fn matching<'a>(&'a self, all: &'a ByName) -> impl Iterator<Item = &'a Arc<str>> {
         let everything = self.wildcard.then(|| all.keys()).into_iter().flatten();
         let names = self.collects.then(|| self.names.iter()).into_iter();
-        let collections = names.flatten().filter(|name| is_collection(name));
+        let collections = names.flatten();
+        let collections = collections.filter(|name| is_collection(name) && self.is_open(name));
         let collected = collections.flat_map(|name| members(name, all));
         everything.chain(collected.map(|resource| &resource.name))
     }
@@ -91,7 +111,7 @@ impl Subscription {
         let directory = name.rsplit_once('/').filter(|_| self.collects);
         directory.is_some_and(|(directory, _)| {
             let collection = format!("{directory}{}", COLLECTION.1);
-            self.names.contains(collection.as_str())
+            self.is_open(&collection)
         })
     }
 
@@ -125,6 +145,8 @@ impl Subscription {
             || (first && subscribe.is_empty() && has_wildcard);
         let mut asked_for = named(subscribe);
         self.collects |= asked_for.iter().any(|name| is_collection(name));
+        self.closed
+            .retain(|name, opens| !(*opens && asked_for.contains(name)));
         self.names.extend(asked_for.iter().cloned());
 
         let mut narrowed = false;
@@ -135,6 +157,7 @@ impl Subscription {
         }
         for name in named(unsubscribe) {
             let was_named = self.names.remove(&name);
+            self.closed.remove(&name);
             narrowed |= was_named;
             asked_for.remove(&name);
             // The wildcard may go on covering it, so the client must hear which it is.
@@ -161,15 +184,26 @@ pub(super) fn members<'a>(
     collection: &str,
     all: &'a ByName,
 ) -> impl Iterator<Item = &'a Arc<Resource>> + use<'a> {
-    let directory: Arc<str> = collection.trim_end_matches('*').into();
-    let from = (Bound::Included(&*directory), Bound::Unbounded);
-    let mut in_directory = all.range::<str, _>(from).map(|(_, resource)| resource);
-    std::iter::from_fn(move || {
-        in_directory
-            .by_ref()
-            .take_while(|resource| resource.name.starts_with(&*directory))
-            .find(|resource| !resource.name[directory.len()..].contains('/'))
-    })
+    let directory = directory(collection);
+    let from = all.range::<str, _>((Bound::Included(&*directory), Bound::Unbounded));
+    from.map_while(move |(name, resource)| Some((name.strip_prefix(&*directory)?, resource)))
+        .filter_map(|(rest, resource)| (!rest.contains('/')).then_some(resource))
+}
+
+/// What is known of the resources of a collection.
+pub(super) fn members_mut<'a, T>(
+    collection: &str,
+    all: &'a mut BTreeMap<Arc<str>, T>,
+) -> impl Iterator<Item = &'a mut T> + use<'a, T> {
+    let directory = directory(collection);
+    let from = all.range_mut::<str, _>((Bound::Included(&*directory), Bound::Unbounded));
+    from.map_while(move |(name, known)| Some((name.strip_prefix(&*directory)?, known)))
+        .filter_map(|(rest, known)| (!rest.contains('/')).then_some(known))
+}
+
+/// How the names of a collection's resources begin.
+fn directory(collection: &str) -> Arc<str> {
+    collection.trim_end_matches('*').into()
 }
 
 /// The real names of a list; some clients send `""` for "none".

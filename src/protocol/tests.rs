@@ -2,6 +2,7 @@
 
 mod asking;
 mod order;
+mod references;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub(super) fn resource(name: &str, version: &str) -> Arc<Resource> {
         version: version.into(),
         sotw_field: field.clone(),
         delta_field: field,
+        reference: None,
     })
 }
 

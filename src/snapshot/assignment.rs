@@ -5,6 +5,7 @@
 //! Envoy's own per-endpoint counts find their way back to the instance.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::core::v3::{HealthStatus, Locality as EnvoyLocality};
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
@@ -25,14 +26,46 @@ pub(super) fn assignment(service: &ServiceName, version: &VersionPlan) -> Cluste
             .or_default()
             .push(endpoint);
     }
+    let localities = localities.into_iter();
+    let localities = localities.map(|(place, all)| locality(place, all));
+    of_localities(service, version, localities.collect())
+}
+
+/// The assignment of one version's cluster, with these localities.
+pub(super) fn of_localities(
+    service: &ServiceName,
+    version: &VersionPlan,
+    localities: Vec<LocalityLbEndpoints>,
+) -> ClusterLoadAssignment {
     ClusterLoadAssignment {
         cluster_name: cluster_name(service, &version.name),
-        endpoints: localities
-            .into_iter()
-            .map(|(place, all)| locality(place, all))
-            .collect(),
+        endpoints: localities,
         ..ClusterLoadAssignment::default()
     }
+}
+
+/// A place, in Envoy's words.
+pub(super) fn envoy_locality(place: &Locality) -> EnvoyLocality {
+    EnvoyLocality {
+        region: place.region.clone(),
+        zone: place.zone.clone(),
+        sub_zone: String::new(),
+    }
+}
+
+/// The endpoints, each address once. Where an instance has come back under another id it is the one
+/// that takes requests.
+pub(super) fn one_by_address(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
+    let mut kept: BTreeMap<SocketAddr, &Endpoint> = BTreeMap::new();
+    for endpoint in endpoints {
+        let before = kept.entry(endpoint.address).or_insert(endpoint);
+        if before.state == EndpointState::Draining && endpoint.state == EndpointState::Healthy {
+            *before = endpoint;
+        }
+    }
+    let mut kept: Vec<_> = kept.into_values().collect();
+    kept.sort_by_key(|endpoint| &endpoint.id);
+    kept
 }
 
 /// The endpoints of one place, by id. The place's weight counts draining endpoints as well, so that
@@ -43,18 +76,15 @@ fn locality(place: &Locality, mut endpoints: Vec<&Endpoint>) -> LocalityLbEndpoi
         .iter()
         .fold(0_u32, |sum, e| sum.saturating_add(e.capacity));
     LocalityLbEndpoints {
-        locality: Some(EnvoyLocality {
-            region: place.region.clone(),
-            zone: place.zone.clone(),
-            sub_zone: String::new(),
-        }),
+        locality: Some(envoy_locality(place)),
         lb_endpoints: endpoints.into_iter().map(lb_endpoint).collect(),
         load_balancing_weight: Some(number(capacity)),
         ..LocalityLbEndpoints::default()
     }
 }
 
-fn lb_endpoint(endpoint: &Endpoint) -> LbEndpoint {
+/// One endpoint. It always has an IP address: of one by LEDS that has none, an Envoy would die.
+pub(super) fn lb_endpoint(endpoint: &Endpoint) -> LbEndpoint {
     let status = match endpoint.state {
         EndpointState::Healthy => HealthStatus::Healthy,
         EndpointState::Draining => HealthStatus::Draining,

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ResourceSet;
-use crate::domain::{Client, Generation, ProxyId, ProxyIdentity, ProxySelector};
+use super::{Dialect, ResourceSet};
+use crate::domain::{Generation, ProxyId, ProxyIdentity, ProxySelector};
 
 /// One published generation, for everybody. Immutable to its readers, who share it.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +25,21 @@ pub struct Snapshot {
 pub struct Audience {
     /// Who.
     pub selector: ProxySelector,
-    /// What, in the words of each kind of client; one that is missing is told nothing at all.
-    pub resources: BTreeMap<Client, Arc<ResourceSet>>,
+    /// What, in the plain words of each kind of client, and in others where it has those. A client that
+    /// is missing is told nothing at all.
+    pub resources: BTreeMap<Dialect, Arc<ResourceSet>>,
 }
 
-/// The kind of client, and the positions of the audiences that select it.
-type Selected = (Client, Vec<usize>);
+impl Audience {
+    /// What it sees in these words, or in plain ones where there is no difference.
+    fn in_words(&self, dialect: Dialect) -> Option<&Arc<ResourceSet>> {
+        let own = self.resources.get(&dialect);
+        own.or_else(|| self.resources.get(&Dialect::plain(dialect.client)))
+    }
+}
+
+/// The words, and the positions of the audiences that select a proxy.
+type Selected = (Dialect, Vec<usize>);
 
 /// What proxies of several gateways see, made when the first of them asks and then shared.
 #[derive(Debug, Default)]
@@ -101,24 +110,23 @@ impl Snapshot {
         }
     }
 
-    /// What `proxy` may see; `None` when no gateway selects it, so that it is told nothing at all
-    /// rather than that nothing exists.
-    pub fn for_proxy(&self, proxy: &ProxyIdentity) -> Option<Arc<ResourceSet>> {
+    /// What `proxy` may see, in the words that one of its streams understands; `None` when no gateway
+    /// selects it, so that it is told nothing at all rather than that nothing exists.
+    pub fn for_proxy(&self, proxy: &ProxyIdentity, words: Dialect) -> Option<Arc<ResourceSet>> {
         if let Some(own) = self.own.get(&proxy.id) {
             return Some(Arc::clone(own));
         }
-        let client = proxy.client();
         let all = self.audiences.iter().enumerate();
         let mut selected = all
             .filter(|(_, audience)| audience.selector.selects(proxy))
-            .filter_map(|(position, audience)| Some((position, audience.resources.get(&client)?)));
+            .filter_map(|(position, audience)| Some((position, audience.in_words(words)?)));
         let (first, resources) = selected.next()?;
         let mut positions: Vec<usize> = selected.map(|(position, _)| position).collect();
         if positions.is_empty() {
             return Some(Arc::clone(resources));
         }
         positions.insert(0, first);
-        Some(self.union((client, positions)))
+        Some(self.union((words, positions)))
     }
 
     fn union(&self, key: Selected) -> Arc<ResourceSet> {
@@ -130,9 +138,9 @@ impl Snapshot {
             Some(before) => before.next(self.generation),
             None => ResourceSet::new(self.generation),
         };
-        let (client, positions) = &key;
+        let (words, positions) = &key;
         let parts = positions.iter().map(|position| &self.audiences[*position]);
-        let parts = parts.filter_map(|audience| audience.resources.get(client));
+        let parts = parts.filter_map(|audience| audience.in_words(*words));
         let all = parts.flat_map(|part| part.all());
         union.replace_all(all.map(|(kind, resource)| (kind, Arc::clone(resource))));
         let union = Arc::new(union);
@@ -154,12 +162,14 @@ mod tests {
 
     use super::super::{Resource, ResourceKind};
     use super::*;
-    use crate::domain::Locality;
+    use crate::domain::{Client, Locality};
+
+    const WORDS: Dialect = Dialect::plain(Client::Envoy);
 
     fn audience(set: &ResourceSet) -> Audience {
         Audience {
             selector: ProxySelector::default(),
-            resources: BTreeMap::from([(Client::Envoy, Arc::new(set.clone()))]),
+            resources: BTreeMap::from([(WORDS, Arc::new(set.clone()))]),
         }
     }
 
@@ -169,6 +179,7 @@ mod tests {
             version: version.into(),
             sotw_field: Bytes::new(),
             delta_field: Bytes::new(),
+            reference: None,
         })
     }
 
@@ -188,9 +199,12 @@ mod tests {
         a.insert(ResourceKind::Cluster, cluster("a", "1"));
         b.insert(ResourceKind::Cluster, cluster("b", "1"));
         let first = Snapshot::new(Generation(1), vec![audience(&a), audience(&b)]);
-        let union = first.for_proxy(&proxy).unwrap();
+        let union = first.for_proxy(&proxy, WORDS).unwrap();
         assert_eq!(union.of(ResourceKind::Cluster).len(), 2);
-        assert!(Arc::ptr_eq(&union, &first.for_proxy(&proxy).unwrap()));
+        assert!(Arc::ptr_eq(
+            &union,
+            &first.for_proxy(&proxy, WORDS).unwrap()
+        ));
 
         let mut b = b.next(Generation(2));
         b.insert(ResourceKind::Cluster, cluster("b", "2"));
@@ -198,7 +212,7 @@ mod tests {
             Generation(2),
             vec![audience(&a.next(Generation(2))), audience(&b)],
         );
-        let next = second.for_proxy(&proxy).unwrap();
+        let next = second.for_proxy(&proxy, WORDS).unwrap();
         let changes = next.changes_since(&union).unwrap();
         let names: Vec<&str> = changes.of(ResourceKind::Cluster).map(|n| &**n).collect();
         assert_eq!((next.generation, names), (Generation(2), vec!["b"]));

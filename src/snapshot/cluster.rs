@@ -5,6 +5,7 @@
 //! overlay replaces a default and never stands beside it. Nothing here changes during a rollout.
 
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbConfig, LbPolicy,
     LeastRequestLbConfig, RoundRobinLbConfig, SlowStartConfig,
@@ -76,6 +77,20 @@ pub(super) fn clusters(
         .iter()
         .map(|version| encode(&version.name))
         .collect()
+}
+
+/// Has the service's overlay its clusters weigh localities, or balance in a way that may?
+pub(super) fn weighs_localities(service: &ServicePlan) -> Result<bool, OverlayError> {
+    let settings = service.overlay.as_ref();
+    let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Cluster));
+    let mut cluster = Cluster::default();
+    Layers::parse(OverlayPart::Cluster, settings)?.merge_into(&mut cluster)?;
+    let balancing = cluster.common_lb_config.unwrap_or_default();
+    Ok(cluster.load_balancing_policy.is_some()
+        || matches!(
+            balancing.locality_config_specifier,
+            Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
+        ))
 }
 
 /// What Tidegate owns (an overlay that names one of these is refused, see `overlay::owned`), and the

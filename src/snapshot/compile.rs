@@ -2,18 +2,20 @@
 
 mod resources;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::collection::Member;
 use super::lint::{LintError, lint};
 use super::overlay::OverlayError;
-use super::secret::{SecretUsers, add_users, asked_by, asked_by_gateway};
-use super::{Audience, ByName, Resource, ResourceKind, ResourceSet, Snapshot};
+use super::secret::{SecretUsers, add_users, asked_by_gateway};
+use super::{Audience, ByName, Dialect, Resource, ResourceKind, ResourceSet, Snapshot};
 use crate::domain::{
-    Client, Gateway, GatewayName, Generation, OverlayPart, Plan, ServiceName, ServicePlan,
+    Client, Delivery, Gateway, GatewayName, Generation, OverlayPart, Plan, ServiceName,
+    ServicePlan, VersionName,
 };
 
-use resources::{gateway_resources, service_resources};
+use resources::{compiled_service, gateway_resources};
 
 /// Why a plan has no snapshot. Nothing may be published then; the last snapshot stays.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +57,8 @@ pub struct Compiler {
 type Entry = (ResourceKind, Arc<Resource>);
 type Resources = Vec<Entry>;
 
-/// What each kind of client is told; one that is missing is told nothing.
-type Flavours = BTreeMap<Client, Resources>;
+/// What is told in each way of saying it. A client that is missing is told nothing.
+type Flavours = BTreeMap<Dialect, Resources>;
 
 #[derive(Debug)]
 struct CompiledService {
@@ -64,6 +66,18 @@ struct CompiledService {
     resources: Flavours,
     /// The secrets that its settings ask for.
     asks: BTreeSet<String>,
+    /// Its endpoints one by one, where they are delivered so.
+    members: BTreeMap<VersionName, Vec<Arc<Member>>>,
+}
+
+impl CompiledService {
+    /// What is told of it in these words, or in plain ones where there is no difference.
+    fn in_words(&self, dialect: Dialect) -> &[Entry] {
+        let own = self.resources.get(&dialect);
+        let plain = Dialect::plain(dialect.client);
+        let found = own.or_else(|| self.resources.get(&plain));
+        found.map_or(&[], Vec::as_slice)
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +85,7 @@ struct CompiledGateway {
     gateway: Gateway,
     /// Its listeners and their routes, which Envoys of both kinds are told.
     own: Resources,
-    resources: BTreeMap<Client, Arc<ResourceSet>>,
+    resources: BTreeMap<Dialect, Arc<ResourceSet>>,
     /// The secrets that its settings ask for.
     asks: BTreeSet<String>,
 }
@@ -111,25 +125,20 @@ impl Compiler {
         for service in &plan.services {
             let before = self.services.get(&service.name);
             if before.is_none_or(|before| before.plan != *service) {
-                let now = CompiledService {
-                    plan: service.clone(),
-                    resources: service_resources(plan, service)?,
-                    asks: match before {
-                        Some(before) if before.plan.overlay == service.overlay => {
-                            before.asks.clone()
-                        }
-                        _ => asked_by(service.overlay.as_ref()),
-                    },
-                };
+                let now = compiled_service(plan, service, before)?;
                 changed.insert(service.name.clone(), Changed { now, before });
             }
         }
         let gateways = plan.gateways.iter().map(|gateway| {
             let before = self.gateways.get(&gateway.name);
-            let same = before.filter(|before| before.gateway == *gateway);
+            let words = dialects(plan, gateway);
+            let is_same = |before: &&CompiledGateway| {
+                before.gateway == *gateway && before.resources.keys().copied().eq(words.clone())
+            };
+            let same = before.filter(is_same);
             let compiled = match same {
                 Some(before) => before.next(plan, &changed),
-                None => self.gateway(plan, gateway, before, &changed),
+                None => self.gateway(plan, gateway, words.clone(), before, &changed),
             };
             Ok::<_, CompileError>((gateway.name.clone(), compiled?))
         });
@@ -179,6 +188,7 @@ impl Compiler {
         &self,
         plan: &Plan,
         gateway: &Gateway,
+        words: impl Iterator<Item = Dialect>,
         before: Option<&CompiledGateway>,
         changed: &BTreeMap<ServiceName, Changed<'_>>,
     ) -> Result<CompiledGateway, CompileError> {
@@ -188,25 +198,44 @@ impl Compiler {
             now.or_else(|| self.services.get(name))
         };
         let services: Vec<_> = gateway.reachable().into_iter().filter_map(of).collect();
-        let flavour = |client| {
-            let services = services.iter();
-            let services = services.filter_map(|service| service.resources.get(&client));
-            let own: &[Entry] = if client == Client::Grpc { &[] } else { &own };
-            let before = before.and_then(|before| before.resources.get(&client));
+        let flavour = |words: Dialect| {
+            let services = services.iter().map(|service| service.in_words(words));
+            let own: &[Entry] = if words.client == Client::Grpc {
+                &[]
+            } else {
+                &own
+            };
+            let before = before.and_then(|before| before.resources.get(&words));
             let mut set = match before {
                 Some(before) => before.next(plan.generation),
                 None => ResourceSet::new(plan.generation),
             };
             set.replace_all(services.flatten().chain(own).cloned());
-            (client, Arc::new(set))
+            (words, Arc::new(set))
         };
         Ok(CompiledGateway {
             gateway: gateway.clone(),
-            resources: Client::ALL.map(flavour).into(),
+            resources: words.map(flavour).collect(),
             own,
             asks: asked_by_gateway(gateway),
         })
     }
+}
+
+/// All the ways in which what a gateway's proxies see must be said.
+fn dialects(plan: &Plan, gateway: &Gateway) -> impl Iterator<Item = Dialect> + Clone {
+    let reachable = gateway.reachable().into_iter();
+    let is_one_by_one = |service: &ServicePlan| service.delivery == Delivery::OneByOne;
+    let mut services = reachable.filter_map(|name| plan.service(name));
+    let has_one_by_one = services.any(is_one_by_one);
+    let deliveries = [Delivery::OneByOne, Delivery::Together].into_iter();
+    let deliveries = deliveries.filter(move |it| it.is_together() || has_one_by_one);
+    let of = move |client| {
+        deliveries
+            .clone()
+            .map(move |delivery| Dialect { client, delivery })
+    };
+    Client::ALL.into_iter().flat_map(of)
 }
 
 impl CompiledGateway {
@@ -224,17 +253,17 @@ impl CompiledGateway {
         } else {
             self.own.clone()
         };
-        let flavour = |(client, before): (&Client, &Arc<ResourceSet>)| {
+        let flavour = |(words, before): (&Dialect, &Arc<ResourceSet>)| {
             let mut set = before.next(plan.generation);
             for changed in &changed {
-                let of = |service: &CompiledService| service.resources.get(client).cloned();
-                let gone = changed.before.and_then(of).unwrap_or_default();
-                replace(&mut set, &gone, &of(&changed.now).unwrap_or_default());
+                let gone = changed.before.map(|before| before.in_words(*words));
+                let now = changed.now.in_words(*words);
+                replace(&mut set, gone.unwrap_or_default(), now);
             }
-            if *client != Client::Grpc {
+            if words.client != Client::Grpc {
                 replace(&mut set, &self.own, &own);
             }
-            (*client, Arc::new(set))
+            (*words, Arc::new(set))
         };
         Ok(Self {
             gateway: self.gateway.clone(),
@@ -260,8 +289,8 @@ impl CompiledGateway {
             Some((ResourceKind::Secret, Arc::clone(secret)))
         });
         let now: Resources = asked.collect();
-        for (client, set) in &mut self.resources {
-            if *client == Client::Grpc {
+        for (words, set) in &mut self.resources {
+            if words.client == Client::Grpc {
                 continue;
             }
             let told = set.of(ResourceKind::Secret).values();
@@ -282,18 +311,25 @@ impl CompiledGateway {
     }
 }
 
-/// Takes `before` out of the set, and `now` in.
+/// Takes `before` out of the set, and `now` in. Resources that are in both are not looked at.
 fn replace(set: &mut ResourceSet, before: &[Entry], now: &[Entry]) {
-    let is_kept = |kind, name: &Arc<str>| {
-        let mut kept = now.iter();
-        kept.any(|(other, resource)| *other == kind && resource.name == *name)
+    let all = |entries: &[Entry]| -> HashSet<*const Resource> {
+        entries.iter().map(|(_, it)| Arc::as_ptr(it)).collect()
     };
-    for (kind, resource) in before {
-        if !is_kept(*kind, &resource.name) {
+    let (were, are) = (all(before), all(now));
+    let new = now
+        .iter()
+        .filter(|(_, it)| !were.contains(&Arc::as_ptr(it)));
+    let gone = before.iter();
+    let gone = gone.filter(|(_, it)| !are.contains(&Arc::as_ptr(it)));
+    let names = new.clone().map(|(kind, it)| (*kind, &it.name));
+    let names: BTreeSet<_> = names.collect();
+    for (kind, resource) in gone {
+        if !names.contains(&(*kind, &resource.name)) {
             set.remove(*kind, &resource.name);
         }
     }
-    for (kind, resource) in now {
+    for (kind, resource) in new {
         set.insert(*kind, Arc::clone(resource));
     }
 }

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::service::discovery::v3::Resource as DeltaResource;
 use envoy_types::pb::google::protobuf::Any;
 use prost::encoding::message;
 
-use super::{Resource, ResourceKind};
+use super::{Reference, Resource, ResourceKind};
 
 /// The field `resources`, in `DiscoveryResponse` and in `DeltaDiscoveryResponse` alike.
 const RESOURCES_FIELD: u32 = 2;
@@ -22,21 +22,35 @@ const VERSION_DIGITS: usize = 16;
 /// The resource `name` with this content, named by it.
 pub fn resource(kind: ResourceKind, name: &str, encoded: Vec<u8>) -> Arc<Resource> {
     let version = version(&encoded);
-    wrapped(kind, name, &version, encoded)
+    Arc::new(wrapped(kind, name, &version, encoded))
+}
+
+/// The same for one that only says which collections to ask for.
+pub(super) fn referring(
+    kind: ResourceKind,
+    name: &str,
+    encoded: Vec<u8>,
+    reference: Reference,
+) -> Arc<Resource> {
+    let version = version(&encoded);
+    Arc::new(Resource {
+        reference: Some(Box::new(reference)),
+        ..wrapped(kind, name, &version, encoded)
+    })
 }
 
 /// The resource `name` with this content, which counts as another one under another `label`, however
 /// equal the content is.
 pub fn labelled(kind: ResourceKind, name: &str, label: &str, encoded: Vec<u8>) -> Arc<Resource> {
     let version = format!("{label}-{}", version(&encoded));
-    wrapped(kind, name, &version, encoded)
+    Arc::new(wrapped(kind, name, &version, encoded))
 }
 
 fn version(encoded: &[u8]) -> String {
     blake3::hash(encoded).to_hex()[..VERSION_DIGITS].to_owned()
 }
 
-fn wrapped(kind: ResourceKind, name: &str, version: &str, encoded: Vec<u8>) -> Arc<Resource> {
+fn wrapped(kind: ResourceKind, name: &str, version: &str, encoded: Vec<u8>) -> Resource {
     let any = Any {
         type_url: kind.type_url().to_owned(),
         value: encoded,
@@ -54,12 +68,13 @@ fn wrapped(kind: ResourceKind, name: &str, version: &str, encoded: Vec<u8>) -> A
     let mut delta_field = Vec::with_capacity(message::encoded_len(RESOURCES_FIELD, &delta));
     message::encode(RESOURCES_FIELD, &delta, &mut delta_field);
 
-    Arc::new(Resource {
+    Resource {
         name: name.into(),
         version: version.into(),
         sotw_field: Bytes::from(sotw_field),
         delta_field: Bytes::from(delta_field),
-    })
+        reference: None,
+    }
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@
 //!   0, and would connect to a new version when its weight has come, and report nothing of an old one
 //!   while it drains. So a second route, which no call ever comes to, names every routed version.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
@@ -26,11 +25,12 @@ use envoy_types::pb::envoy::config::listener::v3::{ApiListener, Listener};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::util::pack_any;
 
+use super::assignment::one_by_address;
 use super::cluster::{LOAD_MAX, cluster_name};
 use super::listener::http_manager;
 use super::proto::{ads, number};
 use super::route::{ANY_HOST, configuration, to_clusters, virtual_host, weights};
-use crate::domain::{Endpoint, EndpointState, ServiceName, ServicePlan, VersionName, VersionPlan};
+use crate::domain::{EndpointState, ServiceName, ServicePlan, VersionName, VersionPlan};
 
 /// The listener that `xds:///<service>` asks for. It only says which routes to ask for.
 pub(super) fn listener(service: &ServiceName) -> Listener {
@@ -103,8 +103,9 @@ pub(super) fn shares_assignment(version: &VersionPlan) -> bool {
 
 /// The endpoints of one version, where [`shares_assignment`] says no.
 pub(super) fn assignment(service: &ServiceName, version: &VersionPlan) -> ClusterLoadAssignment {
+    let endpoints = one_by_address(&version.endpoints).into_iter();
     let version = VersionPlan {
-        endpoints: one_by_address(&version.endpoints),
+        endpoints: endpoints.cloned().collect(),
         ..version.clone()
     };
     let mut assignment = super::assignment::assignment(service, &version);
@@ -114,19 +115,6 @@ pub(super) fn assignment(service: &ServiceName, version: &VersionPlan) -> Cluste
         weight > 0
     });
     assignment
-}
-
-/// The endpoints, each address once. Where an instance has come back under another id it is the one
-/// that takes requests.
-fn one_by_address(endpoints: &[Endpoint]) -> Vec<Endpoint> {
-    let mut kept: BTreeMap<SocketAddr, &Endpoint> = BTreeMap::new();
-    for endpoint in endpoints {
-        let before = kept.entry(endpoint.address).or_insert(endpoint);
-        if before.state == EndpointState::Draining && endpoint.state == EndpointState::Healthy {
-            *before = endpoint;
-        }
-    }
-    kept.into_values().cloned().collect()
 }
 
 /// What a locality's endpoints that take new requests carry together.

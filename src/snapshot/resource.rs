@@ -90,6 +90,30 @@ pub struct Resource {
     /// The resource as one `resources` field of a `DeltaDiscoveryResponse`: tag, length, `Resource`
     /// with name, version and `Any`.
     pub delta_field: Bytes,
+    /// Where it only says which collections to ask for.
+    pub reference: Option<Box<Reference>>,
+}
+
+/// What a resource refers to in place of saying it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The names of the collections that its holder asks for next, as `xdstp://…/*`.
+    pub collections: Vec<Arc<str>>,
+    /// The same resource with all that it refers to in it. A client must be told this first, and again
+    /// whenever what it holds of the collections may be out of date.
+    pub whole: Arc<Resource>,
+}
+
+impl Resource {
+    /// Is there no difference to `other`, in itself and in what it stands for?
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.version == other.version && self.whole_version() == other.whole_version()
+    }
+
+    fn whole_version(&self) -> Option<&str> {
+        let reference = self.reference.as_ref()?;
+        Some(&reference.whole.version)
+    }
 }
 
 impl fmt::Debug for Resource {

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::domain::{
-    Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality, Overlay,
-    OverlayPart, Plan, Probe, Protocol, ProxySelector, Route, ServicePlan, Span, VersionPlan,
-    Weight, split_weights,
+    Delivery, Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality,
+    Overlay, OverlayPart, Plan, Probe, Protocol, ProxySelector, Route, ServicePlan, Span,
+    VersionPlan, Weight, split_weights,
 };
 
 /// `mesh` routes to `cart`: three of v1 at 75 %, one of v2 at 25 %.
@@ -49,6 +49,7 @@ pub(super) fn service(name: &str) -> ServicePlan {
             unhealthy_after: 3,
         },
         warm_up: Span::ZERO,
+        delivery: Delivery::Together,
         overlay: None,
         versions: Vec::new(),
     }

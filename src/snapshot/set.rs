@@ -72,7 +72,7 @@ impl ResourceSet {
     /// Adds or replaces one resource.
     pub fn insert(&mut self, kind: ResourceKind, resource: Arc<Resource>) {
         let known = self.of(kind).get(&resource.name);
-        if known.is_some_and(|known| known.version == resource.version) {
+        if known.is_some_and(|known| known.is_same(&resource)) {
             return;
         }
         self.note(kind, &resource.name);
@@ -182,6 +182,7 @@ mod tests {
             version: version.into(),
             sotw_field: Bytes::new(),
             delta_field: Bytes::new(),
+            reference: None,
         })
     }
 

@@ -14,8 +14,8 @@ use super::source::Place;
 use super::tree::Node;
 use super::words::{RateText, SpanText};
 use crate::domain::{
-    Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps, Service, ServiceName,
-    Span, ThenDo, VersionLabel,
+    Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps, Service,
+    ServiceName, Span, ThenDo, VersionLabel,
 };
 
 /// What callers call: where its instances come from, how they are checked, how they drain.
@@ -46,6 +46,11 @@ pub(super) struct ServiceSpec {
     /// How an instance is taken out.
     #[serde(default)]
     drain: Field<DrainSpec>,
+    /// How Envoys are told the endpoints: `together` unless given, or `oneByOne` for services with
+    /// thousands of them.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["together", "oneByOne"]))]
+    endpoints: Field<Delivery>,
     /// Envoy settings of your own.
     #[serde(default)]
     envoy: Field<ServiceEnvoy>,
@@ -178,6 +183,7 @@ pub(super) fn read(
         min_ready: spec.min_ready.or(Span::secs(5)),
         warm_up: spec.warm_up.or(Span::ZERO),
         drain,
+        delivery: spec.endpoints.or(Delivery::Together),
         overlay,
     })
 }

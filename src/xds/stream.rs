@@ -25,7 +25,7 @@ use crate::domain::{Generation, Limits, ProxyIdentity, Span, Time};
 use crate::peer::Claim;
 use crate::protocol::{Ask, Notice, Request, Stream, TypeUrl, Variant};
 use crate::serving::Caller;
-use crate::snapshot::ResourceKind;
+use crate::snapshot::{Dialect, ResourceKind};
 
 /// Generations whose ACKs are timed; a proxy that is further behind is told newer state anyway.
 const GENERATIONS_TIMED_MAX: usize = 16;
@@ -277,7 +277,9 @@ impl<M: Message> Session<M> {
         };
         let Some(snapshot) = snapshot else { return };
         let now = (self.shared.clock)();
-        if let Some(resources) = snapshot.for_proxy(identity) {
+        let collects = M::VARIANT == Variant::Delta && self.machine.only().is_none();
+        let words = Dialect::of(identity, collects);
+        if let Some(resources) = snapshot.for_proxy(identity, words) {
             self.machine.lock().on_snapshot(resources, now);
             self.heard.truncate(GENERATIONS_TIMED_MAX - 1);
             self.heard.push_front((snapshot.generation, now));

@@ -27,7 +27,7 @@ use crate::domain::{Client, Generation, Limits, ProxySelector, Span, Time};
 use crate::engine::{Event, ProxyEvent};
 use crate::protocol::HeldState;
 use crate::serving::tests::serve_plaintext;
-use crate::snapshot::{Audience, Resource, ResourceKind, ResourceSet, Snapshot};
+use crate::snapshot::{Audience, Dialect, Resource, ResourceKind, ResourceSet, Snapshot};
 
 /// What a client has room for before it must read.
 const WINDOW_BYTES: u32 = 65_535;
@@ -63,6 +63,7 @@ pub(super) fn encoded(kind: ResourceKind, name: &str, version: &str) -> Arc<Reso
         version: version.into(),
         sotw_field: sotw.encode_to_vec().into(),
         delta_field: delta.encode_to_vec().into(),
+        reference: None,
     })
 }
 
@@ -80,7 +81,7 @@ fn snapshot(generation: u64, clusters: &[(&str, &str)]) -> Arc<Snapshot> {
     };
     let audience = Audience {
         selector,
-        resources: [(Client::Envoy, Arc::new(resources))].into(),
+        resources: [(Dialect::plain(Client::Envoy), Arc::new(resources))].into(),
     };
     Arc::new(Snapshot::new(Generation(generation), vec![audience]))
 }
@@ -90,7 +91,7 @@ fn for_all(resources: ResourceSet) -> Arc<Snapshot> {
     let generation = resources.generation;
     let audience = Audience {
         selector: ProxySelector::default(),
-        resources: [(Client::Envoy, Arc::new(resources))].into(),
+        resources: [(Dialect::plain(Client::Envoy), Arc::new(resources))].into(),
     };
     Arc::new(Snapshot::new(generation, vec![audience]))
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tidegate::domain::{
-    Amount, Bake, Documents, Drain, Gateway, HealthCheck, Hook, Instance, InstanceSource, Listener,
-    Locality, LostProxies, Probe, Protocol, ProxyId, ProxyIdentity, ProxySelector, Rolling,
-    Rollout, Route, Rps, Service, Span, ThenDo, VersionLabel,
+    Amount, Bake, Delivery, Documents, Drain, Gateway, HealthCheck, Hook, Instance, InstanceSource,
+    Listener, Locality, LostProxies, Probe, Protocol, ProxyId, ProxyIdentity, ProxySelector,
+    Rolling, Rollout, Route, Rps, Service, Span, ThenDo, VersionLabel,
 };
 use tidegate::engine::Actor;
 
@@ -75,6 +75,7 @@ pub(crate) fn service() -> Service {
                 then: ThenDo::Pause,
             },
         },
+        delivery: Delivery::Together,
         overlay: None,
     }
 }

@@ -8,7 +8,7 @@ use tidegate::domain::{Client, Generation, Lifetimes, Limits, ProxySelector, Tim
 use tidegate::engine::Event;
 use tidegate::peer::{Policy, Rule, San};
 use tidegate::serving::{Certificates, Port, PortOptions, TlsOptions};
-use tidegate::snapshot::{Audience, ResourceKind, ResourceSet, Snapshot, encoded};
+use tidegate::snapshot::{Audience, Dialect, ResourceKind, ResourceSet, Snapshot, encoded};
 use tidegate::xds::{NoObserver, XdsServer};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -90,7 +90,7 @@ fn put(set: &mut ResourceSet, typed: &Typed) {
 fn audiences(set: &Arc<ResourceSet>) -> Vec<Audience> {
     vec![Audience {
         selector: ProxySelector::default(),
-        resources: [(Client::Envoy, Arc::clone(set))].into(),
+        resources: [(Dialect::plain(Client::Envoy), Arc::clone(set))].into(),
     }]
 }
 

@@ -120,18 +120,22 @@ impl Channel {
                 .extend(wanted.keys().filter(is_refused).cloned());
         }
         self.answer_owed = false;
+        let mut additions = std::mem::take(&mut self.additions);
         let bytes = |name: &Arc<str>| {
-            let resource = wanted.get(name);
+            let resource = self.form(name, wanted);
             resource.map_or(name.len(), |resource| resource.delta_field.len())
         };
         let taken = if self.is_whole() {
-            std::mem::take(&mut self.additions).into_iter().collect()
+            std::mem::take(&mut additions).into_iter().collect()
+        } else if self.kind == ResourceKind::LbEndpoint {
+            take_collections(&mut additions, bytes)
         } else {
-            take_fitting(&mut self.additions, bytes)
+            take_fitting(&mut additions, bytes)
         };
+        self.additions = additions;
         let taken = taken.into_iter().map(|name| {
+            let resource = self.form(&name, wanted).cloned();
             self.owed.remove(&name);
-            let resource = wanted.get(&name).cloned();
             (name, resource)
         });
         taken.collect()
@@ -177,6 +181,19 @@ pub(in crate::protocol) fn take_fitting(
         }
         room = room.saturating_sub(needed);
         taken.push(name);
+    }
+    taken
+}
+
+/// The same, and the rest of the last collection that the response begins: Envoy takes what comes first
+/// of one for all of it, and lets go of the other endpoints until they come.
+fn take_collections(names: &mut Names, bytes: impl Fn(&Arc<str>) -> usize) -> Vec<Arc<str>> {
+    let mut taken = take_fitting(names, bytes);
+    let directory = |name: &str| name.rfind('/').map_or(0, |slash| slash + 1);
+    while let (Some(last), Some(next)) = (taken.last(), names.first())
+        && last[..directory(last)] == next[..directory(next)]
+    {
+        taken.extend(names.pop_first());
     }
     taken
 }

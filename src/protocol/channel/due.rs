@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::{Content, Entry, Told};
+use super::form::form;
 use super::{Channel, content_version};
 use crate::protocol::message::Variant;
 use crate::protocol::order::Op;
@@ -33,11 +34,17 @@ impl Channel {
         let mut additions = BTreeSet::new();
         let mut removals = BTreeSet::new();
         let mut forgotten = Vec::new();
-        let mut judge = |name: &Arc<str>| match self.due(name, wanted) {
-            Due::Add => drop(additions.insert(Arc::clone(name))),
-            Due::Forget => forgotten.push(Arc::clone(name)),
-            Due::Nothing => {}
-            Due::Remove => drop(removals.insert(Arc::clone(name))),
+        let mut referring = BTreeSet::new();
+        let mut judge = |name: &Arc<str>| {
+            if refers(name, wanted) {
+                referring.insert(Arc::clone(name));
+            }
+            match self.due(name, wanted) {
+                Due::Add => drop(additions.insert(Arc::clone(name))),
+                Due::Forget => forgotten.push(Arc::clone(name)),
+                Due::Nothing => {}
+                Due::Remove => drop(removals.insert(Arc::clone(name))),
+            }
         };
         self.subscription.names().iter().for_each(&mut judge);
         self.subscription.matching(wanted).for_each(&mut judge);
@@ -50,6 +57,7 @@ impl Channel {
         }
         self.additions = additions;
         self.removals = removals;
+        self.referring = referring;
         self.note_due(target);
     }
 
@@ -86,6 +94,10 @@ impl Channel {
         let due = self.due(name, wanted);
         self.additions.remove(name);
         self.removals.remove(name);
+        self.referring.remove(name);
+        if refers(name, wanted) {
+            self.referring.insert(Arc::clone(name));
+        }
         match due {
             Due::Add => drop(self.additions.insert(Arc::clone(name))),
             Due::Forget => drop(self.entries.remove(name)),
@@ -125,7 +137,9 @@ impl Channel {
             .iter()
             .filter_map(|name| {
                 let (content, number) = number(name)?;
-                (!content.is(wanted.get(name))).then_some(number)
+                let resource = wanted.get(name);
+                let resource = resource.map(|it| form(it, entries.get(name)));
+                (!content.is(resource)).then_some(number)
             })
             .collect();
         let is_over =
@@ -144,7 +158,7 @@ impl Channel {
         let is_owed = self.owed.contains(name);
         let entry = self.entries.get(name);
         let told = entry.and_then(|entry| entry.told.content());
-        if let Some(resource) = wanted.get(name) {
+        if let Some(resource) = self.form(name, wanted) {
             let is_told = told.is_some_and(|content| content.is(Some(resource)));
             return if is_owed || !is_told {
                 Due::Add
@@ -152,7 +166,9 @@ impl Channel {
                 Due::Nothing
             };
         }
-        if self.subscription.is_collection(name) && members(name, wanted).next().is_some() {
+        let has_members = || members(name, wanted).next().is_some();
+        let is_open = self.subscription.is_open(name);
+        if self.subscription.is_collection(name) && (!is_open || has_members()) {
             return Due::Nothing;
         }
         let may_hold = entry.is_some_and(|entry| entry.may_hold);
@@ -167,4 +183,10 @@ impl Channel {
             _ => Due::Nothing,
         }
     }
+}
+
+/// Is it told by reference, sooner or later?
+fn refers(name: &Arc<str>, wanted: &ByName) -> bool {
+    let resource = wanted.get(name);
+    resource.is_some_and(|resource| resource.reference.is_some())
 }

@@ -1,32 +1,100 @@
 //! The encoded resources of one service, and of one gateway's own listeners.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message;
 
-use super::{CompileError, Flavours, Resources};
-use crate::domain::{Client, Gateway, Plan, Protocol, ServicePlan};
+use super::{CompileError, CompiledService, Flavours, Resources};
+use crate::domain::{
+    Client, Delivery, Gateway, Plan, Protocol, ServicePlan, VersionName, VersionPlan,
+};
+use crate::snapshot::collection::Member;
+use crate::snapshot::secret::asked_by;
 use crate::snapshot::{
-    OverlayError, ResourceKind, assignment, cluster, encode, grpc, listener, route,
+    Dialect, OverlayError, ResourceKind, assignment, cluster, collection, encode, grpc, listener,
+    route,
 };
 
-/// What every gateway that reaches the service needs of it, for each kind of client that can call it.
-pub(super) fn service_resources(
+/// What every gateway that reaches the service needs of it, in each way of saying it.
+pub(super) fn compiled_service(
     plan: &Plan,
     service: &ServicePlan,
-) -> Result<Flavours, CompileError> {
+    before: Option<&CompiledService>,
+) -> Result<CompiledService, CompileError> {
     let for_envoy = envoy_resources(plan, service)?;
     let by_lrs = clusters(service, Client::EnvoyByLrs)?;
-    let others = for_envoy.iter();
-    let others = others.filter(|(kind, _)| *kind != ResourceKind::Cluster);
-    let by_lrs = by_lrs.into_iter().chain(others.cloned());
-    let mut all: Flavours = [(Client::EnvoyByLrs, by_lrs.collect())].into();
-    if service.protocol == Protocol::Grpc {
-        all.insert(Client::Grpc, grpc_resources(service, &for_envoy));
+    let all_but_clusters = |all: &Resources| -> Resources {
+        let others = all.iter();
+        let others = others.filter(|(kind, _)| *kind != ResourceKind::Cluster);
+        others.cloned().collect()
+    };
+    let one_by_one = |client| Dialect {
+        client,
+        delivery: Delivery::OneByOne,
+    };
+    let mut resources = Flavours::new();
+    let mut members = BTreeMap::new();
+    let weighs = cluster::weighs_localities(service);
+    if service.delivery == Delivery::OneByOne && !weighs.map_err(|e| misfit(service, e))? {
+        members = all_members(service, before);
+        let envoy = one_by_one_resources(service, &for_envoy, &members);
+        let lrs = [by_lrs.clone(), all_but_clusters(&envoy)].concat();
+        resources.insert(one_by_one(Client::EnvoyByLrs), lrs);
+        resources.insert(one_by_one(Client::Envoy), envoy);
     }
-    all.insert(Client::Envoy, for_envoy);
-    Ok(all)
+    if service.protocol == Protocol::Grpc {
+        let grpc = grpc_resources(service, &for_envoy);
+        resources.insert(Dialect::plain(Client::Grpc), grpc);
+    }
+    let by_lrs = [by_lrs, all_but_clusters(&for_envoy)].concat();
+    resources.insert(Dialect::plain(Client::EnvoyByLrs), by_lrs);
+    resources.insert(Dialect::plain(Client::Envoy), for_envoy);
+    Ok(CompiledService {
+        plan: service.clone(),
+        resources,
+        asks: match before {
+            Some(before) if before.plan.overlay == service.overlay => before.asks.clone(),
+            _ => asked_by(service.overlay.as_ref()),
+        },
+        members,
+    })
+}
+
+/// The endpoints of each version, one by one.
+fn all_members(
+    service: &ServicePlan,
+    before: Option<&CompiledService>,
+) -> BTreeMap<VersionName, Vec<Arc<Member>>> {
+    let of = |version: &VersionPlan| {
+        let before = before.and_then(|before| before.members.get(&version.name));
+        let before = before.map_or(&[][..], Vec::as_slice);
+        let members = collection::members(&service.name, version, before);
+        (version.name.clone(), members)
+    };
+    service.versions.iter().map(of).collect()
+}
+
+/// The same resources, with assignments that refer to the endpoints, and these beside them. One that
+/// has none stays as it is.
+fn one_by_one_resources(
+    service: &ServicePlan,
+    together: &Resources,
+    members: &BTreeMap<VersionName, Vec<Arc<Member>>>,
+) -> Resources {
+    let mut all = together.clone();
+    let assignments = all.iter_mut();
+    let assignments = assignments.filter(|(kind, _)| *kind == ResourceKind::Endpoint);
+    for (version, (_, assignment)) in service.versions.iter().zip(assignments) {
+        let members = &members[&version.name];
+        if !members.is_empty() {
+            *assignment = collection::assignment(&service.name, version, members, assignment);
+        }
+    }
+    let members = members.values().flatten();
+    let members = members.map(|it| (ResourceKind::LbEndpoint, Arc::clone(&it.resource)));
+    all.extend(members);
+    all
 }
 
 fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, CompileError> {

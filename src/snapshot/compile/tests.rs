@@ -1,8 +1,12 @@
+mod delivery;
+
 use std::collections::BTreeMap;
 
 use super::super::{samples, tls_certificate};
 use super::*;
 use crate::domain::{EndpointState, Locality, OverlayPart, Protocol, ProxyIdentity};
+
+const ENVOY: Dialect = Dialect::plain(Client::Envoy);
 
 fn proxy(cluster: &str) -> ProxyIdentity {
     ProxyIdentity {
@@ -16,7 +20,10 @@ fn proxy(cluster: &str) -> ProxyIdentity {
 
 /// Everything that a proxy of `web` may see, as `kind name`, with its version.
 fn seen(plan: &Plan) -> BTreeMap<String, Arc<str>> {
-    let set = compile(plan).unwrap().for_proxy(&proxy("web")).unwrap();
+    let set = compile(plan)
+        .unwrap()
+        .for_proxy(&proxy("web"), ENVOY)
+        .unwrap();
     assert_eq!(set.generation, plan.generation);
     let of = |kind: ResourceKind| {
         let set = Arc::clone(&set);
@@ -55,7 +62,12 @@ fn an_audience_has_all_that_its_gateway_reaches() {
             "route mesh/10000",
         ]
     );
-    assert!(compile(&plan).unwrap().for_proxy(&proxy("edge")).is_none());
+    assert!(
+        compile(&plan)
+            .unwrap()
+            .for_proxy(&proxy("edge"), ENVOY)
+            .is_none()
+    );
 }
 
 #[test]
@@ -73,7 +85,12 @@ fn the_same_plan_gives_the_same_bytes() {
     let mut plan = samples::plan();
     let json = r#"{"metadata": {"filter_metadata": {"a": {"x": 1, "y": 2, "z": 3}, "b": {}}}}"#;
     plan.services[0].overlay = Some(samples::overlay(OverlayPart::Cluster, json));
-    let sets = || compile(&plan).unwrap().for_proxy(&proxy("web")).unwrap();
+    let sets = || {
+        compile(&plan)
+            .unwrap()
+            .for_proxy(&proxy("web"), ENVOY)
+            .unwrap()
+    };
     let first = sets();
     for _ in 0..10 {
         assert_eq!(sets(), first);
@@ -129,7 +146,7 @@ fn resources_are_shared_between_audiences() {
     plan.gateways.push(edge);
     let snapshot = compile(&plan).unwrap();
     let cluster = |proxy_cluster| {
-        let set = snapshot.for_proxy(&proxy(proxy_cluster)).unwrap();
+        let set = snapshot.for_proxy(&proxy(proxy_cluster), ENVOY).unwrap();
         Arc::clone(&set.of(ResourceKind::Cluster)["cart/v1"])
     };
     assert!(Arc::ptr_eq(&cluster("web"), &cluster("edge")));
@@ -155,7 +172,10 @@ fn seen_by_grpc(plan: &Plan) -> Vec<String> {
         agent: "gRPC C-core 55".into(),
         ..proxy("web")
     };
-    let set = compile(plan).unwrap().for_proxy(&client).unwrap();
+    let set = compile(plan)
+        .unwrap()
+        .for_proxy(&client, Dialect::of(&client, false))
+        .unwrap();
     let of = |kind: ResourceKind| {
         set.of(kind)
             .keys()
@@ -194,7 +214,9 @@ fn grpc_clients_share_the_assignments_of_envoys_in_which_nothing_drains() {
             agent: agent.into(),
             ..proxy("web")
         };
-        let set = snapshot.for_proxy(&client).unwrap();
+        let set = snapshot
+            .for_proxy(&client, Dialect::of(&client, false))
+            .unwrap();
         Arc::clone(&set.of(ResourceKind::Endpoint)[name])
     };
     let is_shared = |name| Arc::ptr_eq(&of("envoy", name), &of("gRPC", name));
@@ -204,10 +226,16 @@ fn grpc_clients_share_the_assignments_of_envoys_in_which_nothing_drains() {
 /// What a stream that holds the set of `before` must look at, given the set of `after`.
 fn looked_at(before: &Plan, after: &Plan) -> Vec<String> {
     let mut compiler = Compiler::default();
-    let then = compiler.compile(before).unwrap().for_proxy(&proxy("web"));
+    let then = compiler
+        .compile(before)
+        .unwrap()
+        .for_proxy(&proxy("web"), ENVOY);
     let snapshot = compiler.compile(after).unwrap();
-    let now = snapshot.for_proxy(&proxy("web")).unwrap();
-    let anew = compile(after).unwrap().for_proxy(&proxy("web")).unwrap();
+    let now = snapshot.for_proxy(&proxy("web"), ENVOY).unwrap();
+    let anew = compile(after)
+        .unwrap()
+        .for_proxy(&proxy("web"), ENVOY)
+        .unwrap();
     assert_eq!(now, anew, "as if compiled from nothing");
     let then = then.unwrap();
     let changes = now.changes_since(&then).unwrap();
@@ -263,8 +291,14 @@ fn an_error_leaves_a_compiler_where_it_stood() {
     let mut bad = plan.clone();
     bad.services[0].overlay = Some(samples::overlay(OverlayPart::Cluster, r#"{"nme": "x"}"#));
     compiler.compile(&bad).unwrap_err();
-    let again = compiler.compile(&plan).unwrap().for_proxy(&proxy("web"));
-    assert_eq!(again, compile(&plan).unwrap().for_proxy(&proxy("web")));
+    let again = compiler
+        .compile(&plan)
+        .unwrap()
+        .for_proxy(&proxy("web"), ENVOY);
+    assert_eq!(
+        again,
+        compile(&plan).unwrap().for_proxy(&proxy("web"), ENVOY)
+    );
 }
 
 #[test]
@@ -274,8 +308,11 @@ fn edited_settings_of_a_service_change_the_routes_to_it_everywhere() {
     compiler.compile(&plan).unwrap();
     let json = r#"{"route": {"timeout": "5s"}}"#;
     plan.services[0].overlay = Some(samples::overlay(OverlayPart::Route, json));
-    let set = compiler.compile(&plan).unwrap().for_proxy(&proxy("web"));
-    assert_eq!(set, compile(&plan).unwrap().for_proxy(&proxy("web")));
+    let set = compiler
+        .compile(&plan)
+        .unwrap()
+        .for_proxy(&proxy("web"), ENVOY);
+    assert_eq!(set, compile(&plan).unwrap().for_proxy(&proxy("web"), ENVOY));
     let bad = r#"{"roote": {}}"#;
     plan.gateways[0].listeners[0].routes[0].overlay =
         Some(samples::overlay(OverlayPart::Route, bad));
@@ -312,7 +349,7 @@ fn secrets(names: &[&str], key: &str) -> Arc<ByName> {
 
 /// The secrets that a proxy of a cluster may see, with their versions.
 fn told(snapshot: &Snapshot, cluster: &str) -> BTreeMap<String, Arc<str>> {
-    let set = snapshot.for_proxy(&proxy(cluster)).unwrap();
+    let set = snapshot.for_proxy(&proxy(cluster), ENVOY).unwrap();
     let told = set.of(ResourceKind::Secret).values();
     told.map(|it| (it.name.to_string(), Arc::clone(&it.version)))
         .collect()
@@ -333,7 +370,9 @@ fn secrets_go_to_those_whose_settings_ask_and_to_nobody_else() {
     let mut grpc = proxy("edge");
     grpc.agent = "gRPC C-core 1.80".into();
     if grpc.client() == Client::Grpc {
-        let set = first.for_proxy(&grpc).unwrap();
+        let set = first
+            .for_proxy(&grpc, Dialect::plain(Client::Grpc))
+            .unwrap();
         assert!(set.of(ResourceKind::Secret).is_empty());
     }
     let users: Vec<_> = compiler.secret_users().into_keys().collect();
@@ -367,7 +406,7 @@ fn a_secret_that_changes_touches_itself_alone() {
     assert_eq!(before["client"], after["client"]);
     assert_ne!(before["edge"], after["edge"]);
 
-    let set = |snapshot: &Snapshot, cluster| snapshot.for_proxy(&proxy(cluster)).unwrap();
+    let set = |snapshot: &Snapshot, cluster| snapshot.for_proxy(&proxy(cluster), ENVOY).unwrap();
     let (then, now) = (set(&first, "edge"), set(&second, "edge"));
     let changes = now.changes_since(&then).unwrap();
     let touched: Vec<_> = ResourceKind::ALL

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Amount, Bake, Check, Drain, Hook, InstanceSource, Kind, LostProxies, OnUnsure, OnWorse, Probe,
-    Protocol, Rolling, Rollout, Service, Share, Span, ThenDo, VersionLabel,
+    Amount, Bake, Check, Delivery, Drain, Hook, InstanceSource, Kind, LostProxies, OnUnsure,
+    OnWorse, Probe, Protocol, Rolling, Rollout, Service, Share, Span, ThenDo, VersionLabel,
 };
 
 const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
@@ -70,8 +70,8 @@ fn a_service_with_nothing_set_is_safe() {
         (2, 3)
     );
     assert_eq!(
-        (got.min_ready, got.warm_up, got.capacity),
-        (Span::secs(5), Span::ZERO, None)
+        (got.min_ready, got.warm_up, got.capacity, got.delivery),
+        (Span::secs(5), Span::ZERO, None, Delivery::Together)
     );
     let lost_proxies = LostProxies {
         wait: Span::secs(60),
@@ -149,7 +149,7 @@ fn what_is_written_holds() {
     let got = service(
         "{ instances: { from: file, file: cart.json, match: { tier: 1 }, version: label.build },
            protocol: grpc, health: { grpc: '', interval: 5s }, capacity: 60rps,
-           drain: { until: idle, lostProxies: { then: ignore } },
+           drain: { until: idle, lostProxies: { then: ignore } }, endpoints: oneByOne,
            envoy: { cluster: { connect_timeout: 1s, a: [1, -2, 0.5, 'yes', true, ~, '7'] } } }",
     );
     assert_eq!(
@@ -167,6 +167,7 @@ fn what_is_written_holds() {
         }
     );
     assert_eq!(got.drain.lost_proxies.then, ThenDo::Ignore);
+    assert_eq!(got.delivery, Delivery::OneByOne);
     assert_eq!(
         got.overlay.unwrap().part(OverlayPart::Cluster).unwrap(),
         r#"{"connect_timeout":"1s","a":[1,-2,0.5,"yes",true,null,"7"]}"#

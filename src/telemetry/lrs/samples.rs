@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::domain::{
-    Endpoint, EndpointState, Gateway, Generation, HealthCheck, Locality, Plan, Probe, Protocol,
-    ProxySelector, ServicePlan, Span, VersionPlan, Weight,
+    Delivery, Endpoint, EndpointState, Gateway, Generation, HealthCheck, Locality, Plan, Probe,
+    Protocol, ProxySelector, ServicePlan, Span, VersionPlan, Weight,
 };
 
 pub(super) fn plan() -> Plan {
@@ -42,6 +42,7 @@ pub(super) fn plan() -> Plan {
             unhealthy_after: 1,
         },
         warm_up: Span::ZERO,
+        delivery: Delivery::Together,
         overlay: None,
         versions: vec![version],
     };
