@@ -52,6 +52,7 @@ mod conformance {
     pub(crate) mod answers;
     pub(crate) mod client;
     pub(crate) mod harness;
+    pub(crate) mod leds;
     pub(crate) mod load;
     pub(crate) mod optional;
     pub(crate) mod ordering;
@@ -76,8 +77,8 @@ use std::process::ExitCode;
 
 use conformance::report::Part;
 use conformance::{
-    answers, harness, load, optional, ordering, responses, robust, secrets, streams, subscriptions,
-    versions, wildcards,
+    answers, harness, leds, load, optional, ordering, responses, robust, secrets, streams,
+    subscriptions, versions, wildcards,
 };
 
 /// The table, in parts.
@@ -91,6 +92,7 @@ const PARTS: &[Part] = &[
     ("Order", "rule", ordering::RULES),
     ("Optional parts of the protocol", "rule", optional::RULES),
     ("Secrets", "secrets", secrets::RULES),
+    ("Endpoints one by one", "rule", leds::RULES),
     ("Load and limits", "rule", load::RULES),
     ("Robustness", "rule", robust::RULES),
     (

@@ -58,6 +58,7 @@ mod stories {
     pub(crate) mod identity;
     pub(crate) mod load_reports;
     pub(crate) mod lost_proxy;
+    pub(crate) mod one_by_one;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
     pub(crate) mod secrets;
@@ -68,8 +69,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy, ordering,
-    other_envoys, secrets, settings,
+    crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy,
+    one_by_one, ordering, other_envoys, secrets, settings,
 };
 use support::grpc::Library;
 
@@ -134,6 +135,18 @@ const STORIES: &[(&str, fn())] = &[
     (
         "a cluster that changes under load is warm at once",
         ordering::a_cluster_changes,
+    ),
+    (
+        "endpoints that come one by one roll without loss, and every release is proven",
+        one_by_one::rolls,
+    ),
+    (
+        "endpoints that come one by one are there at once when their cluster changes under load",
+        one_by_one::a_cluster_changes,
+    ),
+    (
+        "endpoints that come one by one are gone when they went while the control plane was away",
+        one_by_one::what_is_gone_is_gone,
     ),
     (
         "a listener that is added serves, and the one beside it notices nothing",

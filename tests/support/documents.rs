@@ -13,6 +13,8 @@ pub(crate) struct Documents {
     pub(crate) health: &'static str,
     /// What the instances speak is gRPC, and so is their health check.
     pub(crate) grpc: bool,
+    /// Envoys are told the endpoints one by one.
+    pub(crate) one_by_one: bool,
     /// How instances drain, as YAML flow text.
     pub(crate) drain: &'static str,
     /// The version to roll to, by a rollout named `to-<version>` that replaces one by one, bakes for
@@ -31,6 +33,7 @@ impl Default for Documents {
             cluster: None,
             health: "/healthz",
             grpc: false,
+            one_by_one: false,
             drain: "{ atMost: 60s }",
             roll_to: None,
             rolling: "{ batch: 1, maxSurge: 1, maxUnavailable: 0 }",
@@ -89,6 +92,9 @@ spec:
 ",
             self.drain
         );
+        if self.one_by_one {
+            text.push_str("  endpoints: oneByOne\n");
+        }
         if let Some(cluster) = self.cluster {
             let _ = writeln!(text, "  envoy: {{ cluster: {cluster} }}");
         }

@@ -120,6 +120,20 @@ impl Envoy {
         Stats(numbers.collect())
     }
 
+    /// The hosts of a cluster, by name, with all that stands against new requests to them.
+    pub(crate) fn hosts(&self, cluster: &str) -> BTreeMap<String, Value> {
+        let page: Value = parsed(&self.page("/clusters?format=json").unwrap()).unwrap();
+        let clusters = page["cluster_statuses"].as_array().cloned();
+        let mut clusters = clusters.unwrap_or_default().into_iter();
+        let found = clusters.find(|it| it["name"] == cluster);
+        let hosts = found.and_then(|it| it["host_statuses"].as_array().cloned());
+        let host = |it: Value| {
+            let name = it["hostname"].as_str().unwrap_or_default().to_owned();
+            (name, it["health_status"].clone())
+        };
+        hosts.unwrap_or_default().into_iter().map(host).collect()
+    }
+
     /// Everything that it was told, in its own words.
     pub(crate) fn config_dump(&self) -> Value {
         parsed(&self.page("/config_dump?include_eds").unwrap()).unwrap()

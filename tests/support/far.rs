@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::http::runtime;
@@ -27,21 +27,34 @@ pub(crate) struct Far {
 impl Far {
     /// Lays a way to an address.
     pub(crate) fn from(target: SocketAddr) -> Self {
-        let listener = runtime()
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), target)
+    }
+
+    /// The same from an address.
+    fn at(address: SocketAddr, target: SocketAddr) -> Self {
+        let listener = runtime().block_on(TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = runtime().spawn(async move {
+            let mut ways = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
                 if let Ok(far) = TcpStream::connect(target).await {
                     let ((from_near, to_near), (from_far, to_far)) =
                         (near.into_split(), far.into_split());
-                    runtime().spawn(carry(from_near, to_far));
-                    runtime().spawn(carry(from_far, to_near));
+                    ways.spawn(carry(from_near, to_far));
+                    ways.spawn(carry(from_far, to_near));
                 }
             }
         });
         Self { address, accepting }
+    }
+
+    /// Cuts the way, with all that is on it, and lays it anew once `meanwhile` has happened.
+    pub(crate) fn cut(&mut self, target: SocketAddr, meanwhile: impl FnOnce()) {
+        self.accepting.abort();
+        // It fails, as it was aborted.
+        let _ = runtime().block_on(&mut self.accepting);
+        meanwhile();
+        *self = Self::at(self.address, target);
     }
 
     /// Where it begins.
