@@ -26,6 +26,7 @@ pub(crate) mod fake;
 mod health;
 mod history;
 mod instances;
+mod journal;
 mod origin;
 mod rollouts;
 #[cfg(test)]
@@ -101,6 +102,8 @@ pub fn router(
         .route("/documents", get(documents::list).post(documents::apply))
         .route("/documents/{kind}/{name}", delete(documents::remove))
         .route("/history", get(history::page))
+        .route("/journal", get(journal::view))
+        .route("/journal/checkpoint", get(journal::checkpoint))
         .route("/events", get(events::stream));
     Router::new()
         .nest("/v1", v1)

@@ -17,6 +17,7 @@ mod get;
 mod harness;
 mod history;
 mod instances;
+mod journal;
 mod output;
 mod proxies;
 mod register;
@@ -136,6 +137,7 @@ enum Command {
     Get(get::Get),
     History(history::History),
     Instances(instances::Instances),
+    Journal(journal::Journal),
     Proxies(proxies::Proxies),
     Register(register::Register),
     Rollout(rollout::Rollout),
@@ -217,6 +219,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Get(it) => it.run(context).await?,
         Command::History(it) => it.run(context).await?,
         Command::Instances(it) => it.run(context).await?,
+        Command::Journal(it) => it.run(context).await?,
         Command::Proxies(it) => it.run(context).await?,
         Command::Register(it) => it.run(context).await?,
         Command::Rollout(it) => it.run(context).await?,

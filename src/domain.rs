@@ -12,6 +12,7 @@ mod overlay;
 mod plan;
 mod proxy;
 mod quantity;
+mod retention;
 mod rollout;
 mod service;
 mod serving;
@@ -29,6 +30,7 @@ pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
+pub use retention::Retention;
 pub use rollout::{Bake, Hook, Rolling, Rollout};
 pub use service::{
     Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo,

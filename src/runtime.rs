@@ -4,17 +4,27 @@
 //! around it are the keepers of documents, secrets and hooks. What a decision is, only `engine` knows; what is
 //! on the wire, only `xds` and `api`.
 
+mod causes;
+mod checkpoint;
+mod compaction;
 mod control;
 mod documents;
 mod hooks;
+mod inspect;
 mod journal;
 mod mailbox;
 mod plane;
+mod transfer;
 
+pub use causes::chain;
+pub use checkpoint::{CHECKPOINT_FORMAT, Checkpoint, CheckpointError, CheckpointHeader};
+pub use compaction::JournalView;
 pub use control::{Applied, Control, ControlError, DocumentView, DocumentsView, Numbered};
 pub use documents::check_documents;
-pub use journal::{JournalError, replay};
+pub use inspect::{Inspection, Sum, inspect};
+pub use journal::{JournalError, Replayed, replay};
 pub use mailbox::OnAppend;
 pub use plane::{Plane, PlaneOptions};
+pub use transfer::{CheckpointLine, TransferError, export, import};
 
 pub use crate::secrets::{SecretKind, SecretState, SecretView, SecretsView};

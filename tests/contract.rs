@@ -12,6 +12,8 @@
 
 #[path = "contract/command_line.rs"]
 mod command_line;
+#[path = "contract/compaction.rs"]
+mod compaction;
 #[path = "contract/documents.rs"]
 mod documents;
 #[path = "contract/fleet.rs"]

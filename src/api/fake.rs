@@ -10,7 +10,9 @@ use crate::domain::{Generation, Instance, InstanceId, Kind, ProxyId, ServiceName
 use crate::engine::{
     Actor, Answer, Command, Entry, Outcome, Record, Refusal, RolloutVerb, Verb, View,
 };
-use crate::runtime::{Applied, Control, ControlError, DocumentsView, Numbered, SecretsView};
+use crate::runtime::{
+    Applied, Control, ControlError, DocumentsView, JournalView, Numbered, SecretsView,
+};
 
 /// Room for entries that no test overflows.
 const ENTRIES_MAX: usize = 16;
@@ -153,6 +155,18 @@ impl Control for FakeControl {
 
     fn entries(&self) -> broadcast::Receiver<Arc<Numbered>> {
         self.entries.subscribe()
+    }
+
+    fn journal(&self) -> JournalView {
+        JournalView {
+            first: 1,
+            last: 5,
+            ..JournalView::default()
+        }
+    }
+
+    async fn checkpoint(&self) -> Result<Option<Vec<u8>>, ControlError> {
+        Ok(None)
     }
 
     async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError> {

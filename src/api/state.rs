@@ -7,7 +7,8 @@ use axum::extract::{Path, State};
 
 use super::Shared;
 use super::error::ApiError;
-use super::extract::{By, parsed};
+use super::extract::{Body, By, parsed};
+use super::rollouts::Reason;
 use crate::engine::{Answer, Command, ProxyView, ServiceView, Verb, View};
 use crate::runtime::SecretsView;
 
@@ -52,14 +53,11 @@ pub(super) async fn forget_proxy(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     By(by): By,
+    Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::ForgetProxy {
         proxy: parsed(&id)?,
     };
-    let command = Command {
-        verb,
-        by,
-        reason: None,
-    };
+    let command = Command { verb, by, reason };
     Ok(Json(shared.control.command(command).await?))
 }

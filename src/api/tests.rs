@@ -193,6 +193,13 @@ async fn failures_have_a_status_a_cause_and_a_hint() {
         ),
         ("GET", "/v1/history?form=1", "", 422, "unknown field `form`"),
         (
+            "GET",
+            "/v1/history?since=noon",
+            "",
+            422,
+            "`noon` is no moment",
+        ),
+        (
             "POST",
             "/v1/instances/cart-1/drain?wait=2h",
             "",
@@ -337,6 +344,21 @@ async fn history_is_read_in_pages_and_by_rollout() {
         .map(|e| &e["seq"])
         .collect();
     assert_eq!(numbers, [2, 4]);
+    for (query, found) in [
+        ("service=cart", 2),
+        ("service=billing", 0),
+        ("by=ada", 0),
+        ("since=2026-11-23T12:00:00Z", 5),
+        ("since=2026-11-23T12:00:01Z", 0),
+        (
+            "since=2026-11-23T12:00:00Z&rollout=cart-42&service=cart&limit=1",
+            1,
+        ),
+    ] {
+        let (_, page) = api.send("GET", &format!("/v1/history?{query}"), "").await;
+        assert_eq!(page["entries"].as_array().unwrap().len(), found, "{query}");
+        assert_eq!(page["first"], 1);
+    }
 }
 
 #[tokio::test]

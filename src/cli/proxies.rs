@@ -6,6 +6,7 @@ use super::Context;
 use super::client::{Payload, encoded};
 use super::failure::Failure;
 use super::render;
+use crate::api::Reason;
 use crate::domain::ProxyId;
 use crate::engine::Answer;
 
@@ -23,15 +24,20 @@ enum Verb {
     Forget {
         /// Its node id
         node: ProxyId,
+        /// Why, for the audit trail
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 
 impl Proxies {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let (client, output) = (context.client()?, &context.output);
-        if let Some(Verb::Forget { node }) = self.command {
+        if let Some(Verb::Forget { node, reason }) = self.command {
             let path = format!("/v1/proxies/{}", encoded(node.as_str()));
-            let answer: Answer = client.send(Method::DELETE, &path, Payload::Nothing).await?;
+            let answer: Answer = client
+                .send(Method::DELETE, &path, Payload::json(&Reason { reason })?)
+                .await?;
             return output.show(&answer, |it| it.message.clone());
         }
         let view = client.view().await?;

@@ -28,7 +28,7 @@ use crate::domain::Limits;
 use crate::engine::Event;
 use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
-use crate::runtime::{Control, Plane, PlaneOptions};
+use crate::runtime::{Control, Plane, PlaneOptions, chain};
 use crate::serving::{self, Certificates, Port, PortOptions, TlsOptions};
 use crate::spec::Server;
 use crate::store::EmbeddedStore;
@@ -80,7 +80,7 @@ impl Serve {
         let metrics = Arc::new(Metrics::new(Registry::default()));
         let tls = certificates(&tasks, &settings.file, &metrics)?;
         let store = EmbeddedStore::open(&settings.data).map_err(|error| Failure::News {
-            what: error.to_string(),
+            what: chain(&error),
             hint: error.hint().unwrap_or_default().to_owned(),
         })?;
         let xds = serving::listen(settings.listen_xds);
@@ -88,6 +88,7 @@ impl Serve {
         let api = bind(settings.listen_api, "--listen-api").await?;
         let options = PlaneOptions {
             store: Arc::new(store),
+            retention: settings.file.journal.clone(),
             documents: settings.documents,
             kept_documents: Some(settings.data.join("documents")),
             secrets: settings.file.secrets.clone(),
@@ -102,7 +103,7 @@ impl Serve {
         };
         let plane = Plane::start(&tasks, options).map_err(|error| Failure::News {
             what: chain(&error),
-            hint: format!("the journal is in {}", settings.data.display()),
+            hint: format!("{} ({})", error.hint(), settings.data.display()),
         })?;
 
         let (xds_at, api_at) = (local(&xds), local(&api));
@@ -134,6 +135,7 @@ impl Serve {
         let drained = serve_proxies(&tasks, port, xds);
         let serve_api = serve_api(&tasks, &plane, sent, &metrics, draining.clone(), api);
         tasks.spawn_essential("api", serve_api);
+        let journal = plane.clone();
         tasks.spawn("metrics", follow(tasks.stopping(), plane, metrics, counted));
         context.output.note(&format!(
             "proxies connect to {xds_at}, the API is at http://{api_at}"
@@ -155,6 +157,14 @@ impl Serve {
         }
         let failed = tasks.stopping().is_cancelled();
         tasks.shutdown(SHUTDOWN_MAX).await;
+        if let Some(why) = journal.failure() {
+            return Err(Failure::News {
+                what: format!("the control plane stopped: its journal cannot be written: {why}"),
+                hint: "make room, or mend the disk, and start it again; what was decided is kept, and \
+                       proxies keep what they have meanwhile"
+                    .to_owned(),
+            });
+        }
         if failed {
             return Err(Failure::News {
                 what: "the control plane stopped because a part of it failed".to_owned(),
@@ -211,12 +221,6 @@ fn local(listener: &TcpListener) -> String {
     listener
         .local_addr()
         .map_or_else(|error| error.to_string(), |address| address.to_string())
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn load_reports(
@@ -320,6 +324,9 @@ async fn follow(
                 metrics.observe_view(&view);
                 metrics.set_leases(plane.leases());
                 metrics.observe_secrets(&plane.secrets());
+                let journal = plane.journal();
+                let uncovered = journal.last.saturating_sub(journal.checkpoint);
+                metrics.set_journal(journal.bytes, uncovered, journal.problem.is_some());
                 let now_dropped = reports.reports_dropped.load(Ordering::Relaxed);
                 for _ in dropped..now_dropped {
                     metrics.load_report_dropped();

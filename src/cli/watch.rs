@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::client::Client;
 use super::failure::Failure;
-use super::history::{read, reconnected};
+use super::history::{Which, read, reconnected};
 use super::output::Output;
 use super::sse::Events;
 use super::{Context, render};
@@ -119,7 +119,8 @@ impl<'a> Screen<'a> {
             self.remember(entry.clone());
             Ok(())
         };
-        read(client, Some(&name), &mut next, &mut take).await?;
+        let which = Which::of_rollout(&name);
+        read(client, &which, &mut next, &mut take).await?;
         self.next = next;
         Ok(())
     }

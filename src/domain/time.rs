@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A moment, printed as RFC 3339.
 pub type Time = jiff::Timestamp;
 
-/// A length of time as users write it: `30s`, `1h30m`, `250ms`. Never negative.
+/// A length of time as users write it: `30s`, `1h30m`, `250ms`, `90d`. Never negative.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
@@ -77,7 +77,13 @@ impl FromStr for Span {
         let bad = || BadSpan {
             text: text.to_owned(),
         };
-        let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| bad())?;
+        let given = text.trim();
+        if let Some(days) = given.strip_suffix('d') {
+            // A day is 24 hours here, whatever a calendar says of it; nothing stands beside it.
+            let days: u32 = days.trim_end().parse().map_err(|_| bad())?;
+            return Ok(Self::secs(u64::from(days) * 24 * 3600));
+        }
+        let signed: jiff::SignedDuration = given.parse().map_err(|_| bad())?;
         Duration::try_from(signed).map(Self).map_err(|_| bad())
     }
 }
@@ -150,6 +156,7 @@ mod tests {
             ("1.5s", 1500, "1.5s"),
             ("1h30m", 5_400_000, "1h30m"),
             ("90s", 90_000, "1m30s"),
+            ("90d", 7_776_000_000, "2160h"),
             ("0s", 0, "0s"),
         ] {
             let span: Span = text.parse().unwrap();

@@ -160,6 +160,17 @@ impl Metrics {
         self.families.journal_append.observe(seconds);
     }
 
+    /// The journal takes up so many bytes, so many entries are in no checkpoint, and it could not be
+    /// compacted.
+    pub fn set_journal(&self, bytes: u64, uncovered: u64, not_compacted: bool) {
+        let to = &self.families;
+        to.journal_size
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let uncovered = i64::try_from(uncovered).unwrap_or(i64::MAX);
+        to.journal_uncovered.set(uncovered);
+        to.journal_not_compacted.set(i64::from(not_compacted));
+    }
+
     /// So many leases are alive.
     pub fn set_leases(&self, leases: usize) {
         self.families

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
+use super::compaction::JournalView;
 use crate::domain::{Instance, InstanceId, Kind, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Entry, Refusal, View};
 use crate::secrets::SecretsView;
@@ -48,6 +49,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Journal entries from now on; a receiver that lags is told how many it missed.
     fn entries(&self) -> broadcast::Receiver<Arc<Numbered>>;
+
+    /// How the journal stands.
+    fn journal(&self) -> JournalView;
+
+    /// The journal's newest checkpoint as it is kept, in JSON.
+    async fn checkpoint(&self) -> Result<Option<Vec<u8>>, ControlError>;
 
     /// At most `limit` journal entries, beginning with number `from`.
     async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError>;

@@ -10,12 +10,14 @@
 //! Nothing of a turn takes effect before its records are durable; if they cannot be
 //! written the loop ends, and with it the process: going on would break that promise.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::causes::chain;
+use super::compaction::Written;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
@@ -62,6 +64,10 @@ pub(super) struct Mailbox {
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
     pub(super) on_append: OnAppend,
+    /// How much is written, for whoever compacts.
+    pub(super) written: watch::Sender<Written>,
+    /// Where the reason is left when the journal cannot be written.
+    pub(super) failed: Arc<OnceLock<String>>,
     /// Why the newest plan could not be told to anybody.
     pub(super) unsaid: Option<String>,
     pub(super) stop: CancellationToken,
@@ -92,6 +98,8 @@ impl Mailbox {
         loop {
             if let Err(error) = self.carry_out(outcome).await {
                 tracing::error!(error, "The journal cannot be written; stopping");
+                // The loop ends here, so nobody has been before.
+                let _ = self.failed.set(error);
                 return;
             }
             outcome = Outcome::default();
@@ -172,14 +180,19 @@ impl Mailbox {
         }
         let encoded: Result<Vec<_>, _> = records.iter().map(journal::encode).collect();
         let encoded = encoded.map_err(|error| error.to_string())?;
+        let bytes: usize = encoded.iter().map(Vec::len).sum();
         let (store, begun) = (Arc::clone(&self.store), clock::now());
         let appended = tokio::task::spawn_blocking(move || store.append(&encoded)).await;
         let last = appended
             .map_err(|e| e.to_string())?
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| chain(&e))?;
         (self.on_append)(Span::between(begun, clock::now()).duration());
         let first = self.last_seq + 1;
         self.last_seq = last;
+        self.written.send_modify(|written| {
+            written.last = last;
+            written.bytes += bytes as u64;
+        });
         let numbered = (first..).zip(records);
         Ok(numbered
             .map(|(seq, entry)| Arc::new(Numbered { seq, entry }))

@@ -1,18 +1,19 @@
 //! A control plane, put together: journal replayed, engine recovered, loop and keepers started.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::compaction::{Compaction, JournalView, Written, look};
 use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
 use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
-use super::journal::{self, JournalError};
+use super::journal::{self, JournalError, Replayed};
 use super::mailbox::{Mailbox, OnAppend, Request};
 use crate::discovery::{Discovery, LeaseError};
-use crate::domain::{Instance, InstanceId, Kind, Plan, ServiceName, Span};
+use crate::domain::{Instance, InstanceId, Kind, Plan, Retention, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
 use crate::process::Tasks;
 use crate::process::clock;
@@ -44,12 +45,17 @@ pub struct Plane {
     discovery: Discovery,
     secrets: Secrets,
     store: Arc<dyn Store>,
+    journal: watch::Receiver<JournalView>,
+    written: watch::Receiver<Written>,
+    failed: Arc<OnceLock<String>>,
 }
 
 /// What a control plane is started with.
 pub struct PlaneOptions {
     /// The journal.
     pub store: Arc<dyn Store>,
+    /// How long it keeps what.
+    pub retention: Retention,
     /// A directory of documents to be watched.
     pub documents: Option<PathBuf>,
     /// Where documents that come through the API are kept.
@@ -65,9 +71,19 @@ pub struct PlaneOptions {
 impl Plane {
     /// Replays the journal and starts; proxies may be answered as soon as there is a snapshot.
     pub fn start(tasks: &Tasks, options: PlaneOptions) -> Result<Self, JournalError> {
-        let (state, last_seq) = journal::replay(&*options.store)?;
+        let Replayed {
+            state,
+            last: last_seq,
+            from,
+            bytes,
+            passed_over,
+        } = journal::replay(&*options.store)?;
+        if let Some(error) = passed_over {
+            tracing::warn!(%error, "Journal: checkpoint passed over, read from the first entry");
+        }
         tracing::info!(
-            entries = last_seq,
+            entries = last_seq - from,
+            checkpoint = from,
             generation = state.generation.0,
             "Journal replayed"
         );
@@ -79,6 +95,13 @@ impl Plane {
         let (document_sender, documents) = watch::channel(DocumentsView::default());
         let (user_sender, users) = watch::channel(Arc::default());
         let (entry_sender, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
+        let (journal_sender, journal) = watch::channel(look(&*options.store)?);
+        let written = Written {
+            last: last_seq,
+            bytes,
+        };
+        let (written_sender, written) = watch::channel(written);
+        let failed = Arc::new(OnceLock::new());
 
         let discovery = Discovery::start(tasks.clone(), event_sender.clone());
         discovery.apply(&state.documents, options.documents.as_deref());
@@ -88,7 +111,8 @@ impl Plane {
         }
         let secrets = Secrets::start(tasks, options.secrets, users, options.on_secret_read);
         let in_force = state.documents.clone();
-        let (engine, first) = Engine::recover(state, clock::now());
+        let (mut engine, first) = Engine::recover(state, clock::now());
+        engine.keep_ended(options.retention.kept);
         let (view_sender, views) = watch::channel(Arc::new(engine.view(clock::now())));
 
         let mailbox = Mailbox {
@@ -106,10 +130,20 @@ impl Plane {
             entries: entry_sender.clone(),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
             on_append: options.on_append,
+            written: written_sender,
+            failed: Arc::clone(&failed),
             unsaid: None,
             stop: tasks.stopping(),
         };
         tasks.spawn_essential("engine", mailbox.run(first));
+        let compaction = Compaction {
+            store: Arc::clone(&options.store),
+            retention: options.retention,
+            written: written.clone(),
+            view: journal_sender,
+            stop: tasks.stopping(),
+        };
+        tasks.spawn("compaction", compaction.run(from));
         let keeper = Keeper {
             directory: options.documents,
             kept: options.kept_documents,
@@ -135,6 +169,9 @@ impl Plane {
             discovery,
             secrets,
             store: options.store,
+            journal,
+            written,
+            failed,
         })
     }
 
@@ -151,6 +188,11 @@ impl Plane {
     /// The plans that the snapshots were made of.
     pub fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
         self.plans.clone()
+    }
+
+    /// Why the journal could not be written, if that is what stopped it.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 
     /// So many leases of instances are alive.
@@ -247,6 +289,24 @@ impl Control for Plane {
         self.entries.subscribe()
     }
 
+    fn journal(&self) -> JournalView {
+        let mut view = self.journal.borrow().clone();
+        // The rest changes with checkpoints alone.
+        view.last = view.last.max(self.written.borrow().last);
+        view
+    }
+
+    async fn checkpoint(&self) -> Result<Option<Vec<u8>>, ControlError> {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || store.checkpoint()).await;
+        let unavailable =
+            |error: &dyn std::fmt::Display| ControlError::Unavailable(error.to_string());
+        let stored = read
+            .map_err(|e| unavailable(&e))?
+            .map_err(|e| unavailable(&e))?;
+        Ok(stored.map(|stored| stored.bytes))
+    }
+
     async fn history(&self, from: u64, limit: usize) -> Result<Vec<Numbered>, ControlError> {
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || journal::read(&*store, from, limit)).await;
@@ -287,6 +347,7 @@ mod tests {
         let tasks = Tasks::new();
         let options = PlaneOptions {
             store: Arc::new(MemoryStore::new()),
+            retention: Retention::default(),
             documents: None,
             kept_documents: None,
             secrets: None,

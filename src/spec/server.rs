@@ -17,7 +17,7 @@ use super::problem::{Refusal, Sink};
 use super::source::{Place, Source};
 use super::tree;
 use super::words::{SizeText, SizeWord, SpanText};
-use crate::domain::{Lifetimes, Limits, Span, TlsFiles};
+use crate::domain::{Lifetimes, Limits, Retention, Span, TlsFiles};
 use crate::peer::{Pattern, Policy, Rule, San};
 
 /// What a server is set to by its file.
@@ -43,6 +43,8 @@ pub struct Server {
     pub lifetimes: Lifetimes,
     /// What is too much.
     pub limits: Limits,
+    /// How long the journal keeps what.
+    pub journal: Retention,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -67,6 +69,8 @@ pub(super) struct ServerSpec {
     connections: Field<ConnectionsSpec>,
     /// What is too much.
     limits: Field<LimitsSpec>,
+    /// How long the journal keeps what; docs/the-journal.md says more.
+    journal: Field<JournalSpec>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -159,6 +163,22 @@ struct LimitsSpec {
     ack_time: Field<Span>,
 }
 
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct JournalSpec {
+    /// How long each entry is kept at least, and an ended rollout listed; 90d unless given. What belongs
+    /// to a rollout that has not ended is kept longer.
+    #[schemars(with = "SpanText")]
+    retention: Field<Span>,
+    /// Entries from one checkpoint to the next; 10000 unless given. A start reads the newest checkpoint
+    /// and the entries after it.
+    checkpoint_every: Field<u32>,
+    /// Size of the journal beyond which the log warns, once an hour; 1GiB unless given. Nothing is
+    /// deleted for it.
+    #[schemars(with = "SizeText")]
+    size_warning: Field<SizeWord>,
+}
+
 /// Reads a server's file. Paths in it are relative to `directory`, where it is.
 pub fn load_server(source: &Source, directory: &Path) -> Result<Server, Refusal> {
     let sink = Sink::of_server(&source.name);
@@ -221,6 +241,7 @@ fn read(text: &str, directory: &Path, sink: &Sink) -> Option<Server> {
         identity,
         lifetimes: lifetimes(spec.connections.or(ConnectionsSpec::default()), &cx),
         limits: limits(spec.limits.or(LimitsSpec::default()), &cx),
+        journal: retention(spec.journal.or(JournalSpec::default()), &cx),
     })
 }
 
@@ -321,6 +342,21 @@ fn lifetimes(spec: ConnectionsSpec, cx: &Context<'_>) -> Lifetimes {
             spec.keepalive_timeout,
             default.keepalive_timeout,
         ),
+    }
+}
+
+fn retention(spec: JournalSpec, cx: &Context<'_>) -> Retention {
+    let default = Retention::default();
+    let every = u32::try_from(default.checkpoint_every).unwrap_or(u32::MAX);
+    Retention {
+        kept: cx.span("retention", spec.retention, default.kept),
+        checkpoint_every: cx
+            .count("checkpointEvery", spec.checkpoint_every, every)
+            .into(),
+        size_warning: match spec.size_warning.get() {
+            Some(SizeWord(bytes)) => bytes as u64,
+            None => default.size_warning,
+        },
     }
 }
 

@@ -140,7 +140,7 @@ texts! {
     /// See [`SizeWord`].
     SizeText = { "type": "string", "pattern": "^[0-9]+ ?([KMG]i)?B$" };
     /// See [`crate::domain::Span`].
-    SpanText = { "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h) ?)+$" };
+    SpanText = { "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d) ?)+$" };
     /// A version; a bare number is taken as it is written.
     VersionText = { "type": ["string", "number"] };
 }

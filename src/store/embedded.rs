@@ -1,24 +1,43 @@
 //! A journal in one file, `journal.redb`, on this machine.
 //!
-//! Two tables: `journal` maps sequence numbers to entries, `meta` holds the format's number. One
-//! process may have the file open. The file is checked as a whole on opening, since a control plane
-//! that starts from a damaged journal would serve a wrong state with confidence.
+//! Tables: `journal` maps sequence numbers to entries, `checkpoint` holds the parts of checkpoints,
+//! `meta` the format's number and which checkpoint counts. One process may have the file open. It is
+//! checked as a whole on opening, since a control plane that starts from a damaged journal would serve a
+//! wrong state with confidence.
+
+mod checkpoint;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{
+    Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    TableDefinition,
+};
 
-use super::{Store, StoreError, check_sizes};
+use super::{Held, Store, StoreError, StoredCheckpoint, check_sizes};
 
 const FILE: &str = "journal.redb";
-/// The newest layout of the tables that this program reads, and the one it writes.
-const FORMAT: u64 = 1;
+
+/// A journal that begins at entry 1. Programs from before checkpoints can read it, and they would take a
+/// later beginning for damage.
+const FORMAT_WHOLE: u64 = 1;
+
+/// A journal that begins later.
+const FORMAT_COMPACTED: u64 = 2;
+
+/// The newest layout of the tables that this program reads.
+const FORMAT_MAX: u64 = FORMAT_COMPACTED;
+
 /// Memory for pages; the journal is read once, from front to back, and then only written.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const META_FORMAT: &str = "format";
+/// The last number before the first entry, of a journal that was begun in the middle.
+const META_BEFORE: &str = "before";
 
 /// A journal in a data directory.
 #[derive(Debug)]
@@ -32,11 +51,54 @@ impl EmbeddedStore {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs_err::create_dir_all(directory).map_err(StoreError::Directory)?;
         let path = directory.join(FILE);
-        let opened = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create(&path);
-        let database = match opened {
+        let database = builder().create(&path);
+        let store = Self::opened(database, path)?;
+        store.check_numbers()?;
+        Ok(store)
+    }
+
+    /// Opens a journal that is there: a file, or the one in a data directory. Missing numbers are no
+    /// failure yet, so that whoever looks for damage can tell what there is.
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let path = if path.is_dir() {
+            path.join(FILE)
+        } else {
+            path.to_owned()
+        };
+        if !path.is_file() {
+            return Err(StoreError::Missing { path });
+        }
+        let database = builder().open(&path);
+        Self::opened(database, path)
+    }
+
+    /// Makes a journal whose first entry will have the number `first`, in a file that is not there yet.
+    pub fn create(path: &Path, first: u64) -> Result<Self, StoreError> {
+        let database = builder().create(path);
+        let store = Self::opened(database, path.to_owned())?;
+        if first > 1 {
+            store
+                .begin_after(first - 1)
+                .map_err(|error| store.failed(error))?;
+        }
+        Ok(store)
+    }
+
+    /// The file of the journal in a data directory.
+    pub fn file_in(directory: &Path) -> PathBuf {
+        directory.join(FILE)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn opened(
+        database: Result<Database, redb::DatabaseError>,
+        path: PathBuf,
+    ) -> Result<Self, StoreError> {
+        let database = match database {
             Ok(database) => database,
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
                 return Err(StoreError::InUse { path });
@@ -49,47 +111,75 @@ impl EmbeddedStore {
             }
         };
         let store = Self { database, path };
-        let (found, last, held) = store.prepare().map_err(|error| store.failed(error))?;
-        let path = store.path.clone();
-        if found > FORMAT {
+        let found = store.prepare().map_err(|error| store.failed(error))?;
+        if found > FORMAT_MAX {
             return Err(StoreError::NewerFormat {
-                path,
+                path: store.path,
                 found,
-                known: FORMAT,
+                known: FORMAT_MAX,
             });
-        }
-        if last != held {
-            return Err(StoreError::Gap { path, held, last });
         }
         Ok(store)
     }
 
-    /// Makes the tables of a new file, and returns the format, the last number and how many there are.
-    fn prepare(&self) -> Result<(u64, u64, u64), redb::Error> {
+    /// Makes the tables of a new file, and returns the format.
+    fn prepare(&self) -> Result<u64, redb::Error> {
         let write = self.database.begin_write()?;
-        let seen = {
+        let format = {
             let mut meta = write.open_table(META)?;
             let found = meta.get(META_FORMAT)?.map(|format| format.value());
-            if let Some(format) = found.filter(|format| *format > FORMAT) {
+            if let Some(format) = found.filter(|format| *format > FORMAT_MAX) {
                 // The tables of a newer format are none of our business.
-                return Ok((format, 0, 0));
+                return Ok(format);
             }
             if found.is_none() {
-                meta.insert(META_FORMAT, FORMAT)?;
+                meta.insert(META_FORMAT, FORMAT_WHOLE)?;
             }
-            let journal = write.open_table(JOURNAL)?;
-            let last = journal.last()?.map_or(0, |(seq, _)| seq.value());
-            (found.unwrap_or(FORMAT), last, journal.len()?)
+            write.open_table(JOURNAL)?;
+            checkpoint::make_table(&write)?;
+            found.unwrap_or(FORMAT_WHOLE)
         };
         write.commit()?;
-        Ok(seen)
+        Ok(format)
+    }
+
+    fn check_numbers(&self) -> Result<(), StoreError> {
+        let numbers = || -> Result<_, redb::Error> {
+            let journal = self.database.begin_read()?.open_table(JOURNAL)?;
+            Ok((range(&journal)?, journal.len()?))
+        };
+        let (held, count) = numbers().map_err(|error| self.failed(error))?;
+        match held {
+            Some(Held { first, last }) if last - first + 1 != count => Err(StoreError::Gap {
+                path: self.path.clone(),
+                held: count,
+                first,
+                last,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_after(&self, before: u64) -> Result<(), redb::Error> {
+        let write = self.database.begin_write()?;
+        {
+            let mut meta = write.open_table(META)?;
+            meta.insert(META_BEFORE, before)?;
+            meta.insert(META_FORMAT, FORMAT_COMPACTED)?;
+        }
+        write.commit()?;
+        Ok(())
     }
 
     fn append_group(&self, entries: &[Vec<u8>]) -> Result<u64, redb::Error> {
         let write = self.database.begin_write()?;
         let last = {
             let mut journal = write.open_table(JOURNAL)?;
-            let mut last = journal.last()?.map_or(0, |(seq, _)| seq.value());
+            let before = write
+                .open_table(META)?
+                .get(META_BEFORE)?
+                .map_or(0, |seq| seq.value());
+            let mut last = journal.last()?.map_or(before, |(seq, _)| seq.value());
             for entry in entries {
                 last += 1;
                 let replaced = journal.insert(last, entry.as_slice())?;
@@ -112,6 +202,26 @@ impl EmbeddedStore {
         Ok(entries)
     }
 
+    fn read_held(&self) -> Result<Option<Held>, redb::Error> {
+        range(&self.database.begin_read()?.open_table(JOURNAL)?)
+    }
+
+    fn delete_group(&self, seq: u64, limit: usize) -> Result<usize, redb::Error> {
+        let write = self.database.begin_write()?;
+        let deleted = {
+            let mut meta = write.open_table(META)?;
+            let covered = checkpoint::current(&meta)?.map_or(0, |(_, seq)| seq);
+            let mut journal = write.open_table(JOURNAL)?;
+            let deleted = delete_oldest(&mut journal, seq.min(covered), limit)?;
+            if deleted > 0 {
+                meta.insert(META_FORMAT, FORMAT_COMPACTED)?;
+            }
+            deleted
+        };
+        write.commit()?;
+        Ok(deleted)
+    }
+
     fn failed(&self, error: redb::Error) -> StoreError {
         StoreError::Database {
             path: self.path.clone(),
@@ -131,80 +241,69 @@ impl Store for EmbeddedStore {
         self.read_group(seq, limit)
             .map_err(|error| self.failed(error))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn held(&self) -> Result<Option<Held>, StoreError> {
+        self.read_held().map_err(|error| self.failed(error))
+    }
 
-    #[test]
-    fn a_newer_format_is_refused_and_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(FILE);
-        let database = Database::create(&path).unwrap();
-        let write = database.begin_write().unwrap();
-        write
-            .open_table(META)
-            .unwrap()
-            .insert(META_FORMAT, FORMAT + 1)
-            .unwrap();
-        write.commit().unwrap();
-        drop(database);
+    fn checkpoint(&self) -> Result<Option<StoredCheckpoint>, StoreError> {
+        checkpoint::read(&self.database).map_err(|error| self.failed(error))
+    }
 
-        for _ in 0..2 {
-            let error = EmbeddedStore::open(directory.path()).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!(
-                    "the journal {} has format 2, this tidegate knows formats up to 1",
-                    path.display()
-                )
-            );
+    fn checkpoint_seq(&self) -> Result<Option<u64>, StoreError> {
+        checkpoint::seq(&self.database).map_err(|error| self.failed(error))
+    }
+
+    fn put_checkpoint(&self, checkpoint: &StoredCheckpoint) -> Result<(), StoreError> {
+        let written = checkpoint::write(&self.database, checkpoint);
+        if written.map_err(|error| self.failed(error))? {
+            Ok(())
+        } else {
+            Err(StoreError::CheckpointDiffers {
+                path: self.path.clone(),
+            })
         }
     }
 
-    #[test]
-    fn a_gap_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(directory.path()).unwrap();
-        store.append(&[vec![1], vec![2], vec![3]]).unwrap();
-        let write = store.database.begin_write().unwrap();
-        write.open_table(JOURNAL).unwrap().remove(2).unwrap();
-        write.commit().unwrap();
-        drop(store);
-        let error = EmbeddedStore::open(directory.path()).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                StoreError::Gap {
-                    held: 2,
-                    last: 3,
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+    fn delete_before(&self, seq: u64, limit: usize) -> Result<usize, StoreError> {
+        self.delete_group(seq, limit)
+            .map_err(|error| self.failed(error))
     }
 
-    #[test]
-    fn a_file_that_is_no_journal_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        fs_err::write(directory.path().join(FILE), [7_u8; 9000]).unwrap();
-        let error = EmbeddedStore::open(directory.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Database { .. }), "{error:?}");
-        assert!(error.hint().is_some());
+    fn bytes(&self) -> Result<u64, StoreError> {
+        let file = fs_err::metadata(&self.path).map_err(StoreError::Directory)?;
+        Ok(file.len())
     }
+}
 
-    #[test]
-    fn one_process_holds_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(directory.path()).unwrap();
-        let error = EmbeddedStore::open(directory.path()).unwrap_err();
-        assert!(
-            error.to_string().starts_with("another tidegate is using "),
-            "{error}"
-        );
-        drop(store);
-        EmbeddedStore::open(directory.path()).unwrap();
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true);
+    builder
+}
+
+fn range(journal: &impl ReadableTable<u64, &'static [u8]>) -> Result<Option<Held>, redb::Error> {
+    let (first, last) = (journal.first()?, journal.last()?);
+    let held = first.zip(last).map(|((first, _), (last, _))| Held {
+        first: first.value(),
+        last: last.value(),
+    });
+    Ok(held)
+}
+
+fn delete_oldest(
+    journal: &mut Table<'_, u64, &'static [u8]>,
+    before: u64,
+    limit: usize,
+) -> Result<usize, redb::Error> {
+    for deleted in 0..limit {
+        let oldest = journal.first()?.map(|(seq, _)| seq.value());
+        match oldest.filter(|seq| *seq < before) {
+            Some(_) => journal.pop_first()?,
+            None => return Ok(deleted),
+        };
     }
+    Ok(limit)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 34] = [
     "serve",
     "validate",
     "schema",
@@ -28,6 +28,11 @@ const COMMANDS: [&str; 29] = [
     "rollout undo",
     "why",
     "history",
+    "journal",
+    "journal status",
+    "journal check",
+    "journal export",
+    "journal import",
     "proxies",
     "proxies forget",
     "secrets",
@@ -179,6 +184,8 @@ fn no_server() {
         "rollout pause x",
         "history",
         "history --follow",
+        "journal status",
+        "journal export",
         "proxies",
         "proxies forget x",
         "register --service a --version 1 --address 10.0.0.1:1 --once",

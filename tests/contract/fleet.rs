@@ -1,8 +1,10 @@
 //! Instances that are nothing but a port that accepts connections, and the documents for them.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::server::Server;
 
@@ -57,7 +59,12 @@ pub(crate) fn register_at(server: &Server, version: &str, id: &str, address: Soc
 
 /// A server with the documents and three instances of v1 that serve.
 pub(crate) fn serving() -> Server {
-    let server = Server::start();
+    serving_in(Arc::new(tempfile::tempdir().unwrap()))
+}
+
+/// The same with what is in `home`.
+pub(crate) fn serving_in(home: Arc<TempDir>) -> Server {
+    let server = Server::start_in(home);
     server.apply(DOCUMENTS);
     register(&server, "v1", &["a1", "a2", "a3"]);
     server.until("three instances serve", |state| {

@@ -61,6 +61,9 @@ pub(super) struct Families {
     pub(super) requests_reported: Family<RequestLabels, Counter>,
     pub(super) journal_entries: Counter,
     pub(super) journal_append: Histogram,
+    pub(super) journal_size: Gauge,
+    pub(super) journal_uncovered: Gauge,
+    pub(super) journal_not_compacted: Gauge,
 }
 
 impl Families {
@@ -254,6 +257,25 @@ impl Families {
                 "Until decisions are durable",
                 Unit::Seconds,
                 Histogram::new(APPEND_SECONDS),
+            ),
+            journal_size: with_unit(
+                to,
+                "journal_size",
+                "What the journal takes up on the disk",
+                Unit::Bytes,
+                Gauge::default(),
+            ),
+            journal_uncovered: plain(
+                to,
+                "journal_uncovered",
+                "Entries since the newest checkpoint, which a start would read",
+                Gauge::default(),
+            ),
+            journal_not_compacted: plain(
+                to,
+                "journal_not_compacted",
+                "1 while no checkpoint can be made or old entries cannot be deleted",
+                Gauge::default(),
             ),
         }
     }

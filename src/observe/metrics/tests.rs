@@ -111,6 +111,7 @@ fn count_streams(metrics: &Metrics) {
     metrics.certificates_read(true);
     metrics.secret_read(false);
     metrics.observe_secrets(&crate::api::sample::secrets());
+    metrics.set_journal(70_000, 12, true);
 }
 
 #[test]
@@ -136,6 +137,9 @@ fn streams_count() {
             "tidegate_secrets{state=\"current\"} 1",
             "tidegate_secrets{state=\"broken\"} 0",
             "tidegate_secrets{state=\"missing\"} 1",
+            "tidegate_journal_size_bytes 70000",
+            "tidegate_journal_uncovered 12",
+            "tidegate_journal_not_compacted 1",
         ],
     );
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::server::ServerSpec;
 use super::*;
-use crate::domain::{Lifetimes, Limits};
+use crate::domain::{Lifetimes, Limits, Retention};
 
 fn load_file(text: &str) -> Result<Server, Refusal> {
     load_server(&source("tidegate.yaml", text), Path::new("/etc/tidegate"))
@@ -28,6 +28,7 @@ fn the_example_has_every_setting_with_its_default() {
     let server = load_file(text).unwrap();
     assert_eq!(server.limits, Limits::default());
     assert_eq!(server.lifetimes, Lifetimes::default());
+    assert_eq!(server.journal, Retention::default());
     assert_eq!(server.identity.rules.len(), 4);
     assert_eq!(server.data.unwrap(), Path::new("/var/lib/tidegate"));
     let tls = server.tls.unwrap();
