@@ -61,7 +61,7 @@ use facts::{Facts, Health};
 use turn::{Subject, Turn};
 use waits::Waits;
 
-use crate::domain::{Plan, ServiceName, Span, Time};
+use crate::domain::{Plan, ProxyId, ServiceName, Span, Time};
 
 /// On the very first start proxies are answered once every service has a ready instance, or after
 /// this long. An answer before that would tell a running fleet that nothing exists.
@@ -139,6 +139,21 @@ impl Engine {
     /// Takes in an event and decides what follows.
     pub fn handle(&mut self, event: Event, now: Time) -> Vec<Effect> {
         let (effects, ()) = self.turn(now, |turn| absorb(turn, event));
+        effects
+    }
+
+    /// Takes in what proxies said, in its order, and decides once what follows. All of it is
+    /// observed and nothing else, so a fleet's ACKs of one plan need one decision, not one each.
+    pub fn hear(
+        &mut self,
+        said: impl IntoIterator<Item = (ProxyId, ProxyEvent)>,
+        now: Time,
+    ) -> Vec<Effect> {
+        let (effects, ()) = self.turn(now, |turn| {
+            for (id, event) in said {
+                proxies::hear(turn, id, event);
+            }
+        });
         effects
     }
 

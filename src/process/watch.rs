@@ -16,8 +16,9 @@ use tokio::time::timeout;
 
 /// Longest time without a look.
 pub(crate) const POLL: Duration = Duration::from_secs(10);
-/// A burst of changes is over when nothing happened for this long.
-const QUIET: Duration = Duration::from_millis(100);
+/// A burst of changes is over when nothing happened for this long. Whoever saves a file does it in
+/// less, and an edit waits no longer than it must.
+const QUIET: Duration = Duration::from_millis(20);
 /// Or when it has lasted this long.
 const BURST_MAX: Duration = Duration::from_secs(1);
 

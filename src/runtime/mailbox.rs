@@ -5,10 +5,10 @@
 //!                                                                  └──▶ hooks, answers, view
 //! ```
 //!
-//! A burst is taken in as one: its records are persisted together and only its last plan is
-//! published. Secrets are no decision: those that change are published with the plan that stands.
-//! Nothing of a turn takes effect before its records are durable; if they cannot be
-//! written the loop ends, and with it the process: going on would break that promise.
+//! A burst is taken in as one: what its proxies say is decided on once, its records are persisted
+//! together and only its last plan is published. Secrets are no decision: those that change are
+//! published with the plan that stands. Nothing of a turn takes effect before its records are durable;
+//! if they cannot be written the loop ends, and with it the process: going on would break that promise.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,8 +21,8 @@ use super::compaction::Written;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
-use crate::domain::{Plan, Span};
-use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
+use crate::domain::{Plan, ProxyId, Span, Time};
+use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, ProxyEvent, Refusal, View};
 use crate::process::clock;
 use crate::snapshot::{ByName, Compiler, SecretUsers, Snapshot};
 use crate::store::Store;
@@ -32,6 +32,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Events taken in as one burst.
 const BURST_MAX: usize = 512;
+
+/// A view costs as much as there is to see. Unless somebody waits for an answer, none is made for so
+/// many times as long as the last one took.
+const VIEW_REST: u32 = 9;
 
 /// Somebody who wants to know how long writes to the journal take.
 pub type OnAppend = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -70,7 +74,17 @@ pub(super) struct Mailbox {
     pub(super) failed: Arc<OnceLock<String>>,
     /// Why the newest plan could not be told to anybody.
     pub(super) unsaid: Option<String>,
+    pub(super) seen: Seen,
     pub(super) stop: CancellationToken,
+}
+
+/// How the view is.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// It lacks something that happened.
+    is_stale: bool,
+    /// The next one is made then, or later.
+    due: Time,
 }
 
 /// How a verb was judged.
@@ -85,12 +99,20 @@ struct Outcome {
     calls: Vec<Effect>,
     answers: Vec<(oneshot::Sender<Judged>, Judged)>,
     taken: Vec<oneshot::Sender<()>>,
+    /// What proxies said that is not decided on yet.
+    said: Vec<(ProxyId, ProxyEvent)>,
+    /// Something happened beside what proxies say, or followed from it. What they say alone is seen
+    /// with the next tick.
+    is_news: bool,
 }
 
 impl Mailbox {
     /// Runs until the stop, or until the journal cannot be written.
     pub(super) async fn run(mut self, first: Vec<Effect>) {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            is_news: true,
+            ..Outcome::default()
+        };
         outcome.add(first);
         self.publish_secrets();
         let mut tick = tokio::time::interval(TICK);
@@ -106,7 +128,12 @@ impl Mailbox {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 Some(request) = self.requests.recv() => self.take_request(request, &mut outcome),
-                Some(event) = self.events.recv() => self.take_event(event, &mut outcome),
+                Some(event) = self.events.recv() => {
+                    self.take_event(event, &mut outcome);
+                    // Whoever else has something to say may do so first: a fleet's ACKs come
+                    // together, and otherwise this task would run after each of them.
+                    tokio::task::yield_now().await;
+                }
                 Ok(()) = self.secrets.changed() => self.publish_secrets(),
                 _ = tick.tick() => self.take_event(Event::Tick, &mut outcome),
             }
@@ -119,14 +146,33 @@ impl Mailbox {
                     break;
                 }
             }
+            self.hear(&mut outcome);
         }
     }
 
     fn take_event(&mut self, event: Event, outcome: &mut Outcome) {
+        if let Event::Proxy { id, event } = event {
+            outcome.said.push((id, event));
+            return;
+        }
+        self.hear(outcome);
+        outcome.is_news = true;
         outcome.add(self.engine.handle(event, clock::now()));
     }
 
+    /// Decides on what proxies said up to here.
+    fn hear(&mut self, outcome: &mut Outcome) {
+        if !outcome.said.is_empty() {
+            let said = std::mem::take(&mut outcome.said);
+            let effects = self.engine.hear(said, clock::now());
+            outcome.is_news |= !effects.is_empty();
+            outcome.add(effects);
+        }
+    }
+
     fn take_request(&mut self, request: Request, outcome: &mut Outcome) {
+        self.hear(outcome);
+        outcome.is_news = true;
         match request {
             Request::Command(command, reply) => {
                 let (effects, answer) = self.engine.command(*command, clock::now());
@@ -156,11 +202,11 @@ impl Mailbox {
                 self.hooks.call(hook, call);
             }
         }
-        let mut view = self.engine.view(clock::now());
-        if self.unsaid.is_some() {
-            (view.ready, view.not_ready) = (false, self.unsaid.clone());
+        self.seen.is_stale |= outcome.is_news;
+        let is_awaited = !outcome.answers.is_empty() || !outcome.taken.is_empty();
+        if is_awaited || (self.seen.is_stale && clock::now() >= self.seen.due) {
+            self.show();
         }
-        self.views.send_replace(Arc::new(view));
         for entry in numbered {
             // Nobody may be listening, which is fine.
             let _ = self.entries.send(entry);
@@ -172,6 +218,23 @@ impl Mailbox {
             let _ = reply.send(());
         }
         Ok(())
+    }
+
+    /// Makes a new view.
+    fn show(&mut self) {
+        let begun = clock::now();
+        let mut view = self.engine.view(begun);
+        if self.unsaid.is_some() {
+            (view.ready, view.not_ready) = (false, self.unsaid.clone());
+        }
+        self.views.send_replace(Arc::new(view));
+        let ended = clock::now();
+        let took = Span::between(begun, ended).duration();
+        let rest = Span::from(took * VIEW_REST);
+        self.seen = Seen {
+            is_stale: false,
+            due: rest.after(ended),
+        };
     }
 
     async fn persist(&mut self, records: Vec<Entry>) -> Result<Vec<Arc<Numbered>>, String> {

@@ -11,7 +11,7 @@ use super::control::{Applied, Control, ControlError, DocumentsView, Numbered};
 use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError, Replayed};
-use super::mailbox::{Mailbox, OnAppend, Request};
+use super::mailbox::{Mailbox, OnAppend, Request, Seen};
 use crate::discovery::{Discovery, LeaseError};
 use crate::domain::{Instance, InstanceId, Kind, Plan, Retention, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
@@ -133,6 +133,7 @@ impl Plane {
             written: written_sender,
             failed: Arc::clone(&failed),
             unsaid: None,
+            seen: Seen::default(),
             stop: tasks.stopping(),
         };
         tasks.spawn_essential("engine", mailbox.run(first));
