@@ -7,22 +7,27 @@
 //! - `server`: what all streams share, and the doors to it.
 //! - `discovery`: the gRPC services, for all types at once and for each type, written on HTTP bodies
 //!   so that responses share their bytes.
+//! - `requests`, `message`: a request's body, as the protocol machine reads it.
 //! - `frames`: a response as a private nonce and a shared rest.
 //! - `identity`: the node of a request, checked and reduced.
 //! - `stream`: one stream, driven as its response body is read: a proxy that does not read stalls
 //!   itself alone, and when its connection goes everything goes with it.
+//! - `alarm`: when a stream looks again though nothing has happened.
 //! - `registry`: the streams of each proxy, as one proxy to the engine.
 //! - `inspector`: what each proxy was told, for people who ask.
 //! - `status`: the same look for programs, by gRPC (CSDS).
 //! - `watchdog`: cuts streams whose peer reads nothing.
 //! - `observer`: hooks for metrics.
 
+mod alarm;
 mod discovery;
 mod frames;
 mod identity;
 mod inspector;
+mod message;
 mod observer;
 mod registry;
+mod requests;
 mod server;
 mod status;
 mod stream;

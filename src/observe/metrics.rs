@@ -263,6 +263,14 @@ impl Metrics {
         self.families.denials.inc();
     }
 
+    /// A response with resources of `kind` was put together that no stream had been sent before.
+    pub fn encoded(&self, kind: &str) {
+        self.families
+            .encodes
+            .get_or_create(&KindLabels::new(kind))
+            .inc();
+    }
+
     /// A response with resources of `kind` was handed to a stream.
     pub fn pushed(&self, kind: &str, bytes: usize) {
         let label = KindLabels::new(kind);

@@ -19,6 +19,10 @@ impl Observer for Metrics {
         Metrics::stream_stalled(self);
     }
 
+    fn encoded(&self, kind: ResourceKind) {
+        Metrics::encoded(self, &kind.to_string());
+    }
+
     fn pushed(&self, kind: ResourceKind, bytes: usize) {
         Metrics::pushed(self, &kind.to_string(), bytes);
     }

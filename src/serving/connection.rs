@@ -4,10 +4,11 @@
 //! what has not ended after the grace is dropped with the socket. HTTP/2's own settings are here too.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::once;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +25,7 @@ use super::certificates::Trust;
 use super::patience::Patient;
 use super::streams::{Streams, cutter};
 use crate::domain::Lifetimes;
+use crate::process::Belled;
 
 /// Room that a peer has for one request before it must wait for it to be read. A request may be
 /// larger; it then takes several turns.
@@ -88,42 +90,49 @@ pub(super) struct Proof {
     pub(super) trust: watch::Receiver<Arc<Trust>>,
 }
 
-/// Serves a connection until it has ended.
-pub(super) async fn serve<I>(
+/// Serves a connection until it has ended. What it consists of is on the heap, each part once: a
+/// future that is moved into another leaves its room behind in both.
+pub(super) fn serve<I>(
     io: I,
-    http2: http2::Builder<Streams>,
+    http2: &http2::Builder<Streams>,
     routes: Routes,
     shared: Arc<Shared>,
     life: Life,
-) where
+) -> impl Future<Output = ()> + Send + use<I>
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let of_requests = Arc::clone(&shared);
     let service = service_fn(move |mut request| {
         of_requests.called();
         let (mut routes, shared) = (routes.clone(), Arc::clone(&of_requests));
-        async move {
+        // Its room is needed until the response begins, and a stream lasts for hours.
+        Box::pin(async move {
             // Polled by the task of the stream, so what cuts that task cuts this stream.
             let caller = Caller::new(shared, cutter());
             hyper::Request::<hyper::body::Incoming>::extensions_mut(&mut request).insert(caller);
             Ok::<_, Infallible>(infallible(routes.call(request).await))
-        }
+        })
     });
     let io = Patient::new(io, life.unread);
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(io), service));
+    let mut connection = Box::pin(http2.serve_connection(TokioIo::new(io), service));
     let grace = life.grace;
-    let why = tokio::select! {
-        biased;
-        ended = connection.as_mut() => return log(ended),
-        why = end(life, &shared) => why,
-    };
-    tracing::debug!(?why, "Ending a connection");
-    connection.as_mut().graceful_shutdown();
-    shared.end(why);
-    tokio::select! {
-        biased;
-        ended = connection => log(ended),
-        () = sleep(grace) => tracing::debug!("A connection did not end in time and was dropped"),
+    let of_end = Arc::clone(&shared);
+    let mut end = Belled::new(once(async move { end(life, &of_end).await }));
+    async move {
+        let why = tokio::select! {
+            biased;
+            ended = connection.as_mut() => return log(ended),
+            Some(why) = poll_fn(|cx| end.poll_next(cx)) => why,
+        };
+        tracing::debug!(?why, "Ending a connection");
+        connection.as_mut().graceful_shutdown();
+        shared.end(why);
+        tokio::select! {
+            biased;
+            ended = connection => log(ended),
+            () = sleep(grace) => tracing::debug!("A connection did not end in time and was dropped"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,25 +166,43 @@ impl Port {
     ) {
         // A response is written whole; waiting for more would only delay it.
         let _ = socket.set_nodelay(true);
-        let Some(tls) = &self.options.tls else {
-            let life = self.life(jitter, None);
-            return self.connected(socket, Peer::Unasked, life).await;
+        let served: Option<Served> = match &self.options.tls {
+            None => {
+                let life = self.life(jitter, None);
+                Some(Box::pin(self.connected(socket, Peer::Unasked, life)))
+            }
+            // On the heap, so that its room is free once it is over.
+            Some(tls) => Box::pin(self.secured(socket, from, tls, jitter)).await,
         };
+        if let Some(served) = served {
+            served.await;
+        }
+    }
+
+    /// The same behind TLS, unless it comes to nothing.
+    async fn secured(
+        &self,
+        socket: TcpStream,
+        from: SocketAddr,
+        tls: &TlsOptions,
+        jitter: (f64, f64),
+    ) -> Option<Served> {
         let shaken = tokio::select! {
             // Nothing is lost yet: whoever is still shaking hands goes elsewhere.
-            () = self.draining.cancelled() => return,
+            () = self.draining.cancelled() => return None,
             shaken = self.shake_hands(socket, tls) => shaken,
         };
         match shaken {
             Ok((stream, peer, proof)) => {
                 let life = self.life(jitter, Some(proof));
-                self.connected(stream, peer, life).await;
+                Some(Box::pin(self.connected(stream, peer, life)))
             }
             Err(error) => {
                 self.options.observer.connection_refused(Refused::Handshake);
                 if let Some(passed_over) = self.failures.passed_over(clock::now()) {
                     tracing::warn!(%from, %error, passed_over, "TLS handshake failed");
                 }
+                None
             }
         }
     }
@@ -209,21 +228,24 @@ impl Port {
         }
     }
 
-    async fn connected<I>(&self, io: I, peer: Peer, life: Life)
+    fn connected<I>(
+        &self,
+        io: I,
+        peer: Peer,
+        life: Life,
+    ) -> impl Future<Output = ()> + Send + use<I>
     where
         I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let observer = &self.options.observer;
         let shared = Shared::new(peer, Arc::clone(&self.denials), Arc::clone(observer));
-        let _counted = Counted::new(Arc::clone(observer));
-        connection::serve(
-            io,
-            self.http2.clone(),
-            self.routes.clone(),
-            Arc::new(shared),
-            life,
-        )
-        .await;
+        let counted = Counted::new(Arc::clone(observer));
+        let (routes, shared) = (self.routes.clone(), Arc::new(shared));
+        let served = connection::serve(io, &self.http2, routes, shared, life);
+        async move {
+            served.await;
+            drop(counted);
+        }
     }
 
     async fn shake_hands(
@@ -264,6 +286,9 @@ impl Port {
         Ok((stream, peer, proof))
     }
 }
+
+/// A connection that is being served.
+type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]

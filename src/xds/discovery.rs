@@ -1,7 +1,7 @@
 //! The discovery services, on HTTP bodies: one for all types on one stream, and one for each type.
 //!
-//! Generated services encode each response for each stream. These hand tonic's request decoder the
-//! requests, and the connection the shared bytes of the responses. All of them are one service with
+//! Generated services encode each response for each stream. These hand the connection the shared
+//! bytes of the responses. All of them are one service with
 //! another line of a table: the rules are the same on every stream.
 
 use std::convert::Infallible;
@@ -12,18 +12,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use futures_util::stream::unfold;
-use http_body_util::StreamBody;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{StdError, http};
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::{Status, Streaming};
-use tonic_prost::ProstDecoder;
 use tower_service::Service;
 
+use super::message::Message;
+use super::requests::Requests;
 use super::server::Shared;
-use super::stream::{Message, Session};
+use super::stream::Session;
 use crate::serving::Caller;
 use crate::snapshot::ResourceKind;
 
@@ -159,15 +158,9 @@ impl<const LINE: usize> Discovery<LINE> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<StdError> + Send,
     {
-        let decoder = ProstDecoder::<M>::default();
-        let requests =
-            Streaming::new_request(decoder, body, None, Some(self.shared.limits.request_bytes));
-        let session = Session::new(Arc::clone(&self.shared), Self::API.only, caller, requests);
-        let frames = unfold(session, async |mut session| {
-            let frame = session.next().await?;
-            Some((frame, session))
-        });
-        let mut response = http::Response::new(Body::new(StreamBody::new(frames)));
+        let requests = Requests::new(Body::new(body), self.shared.limits.request_bytes);
+        let session = Session::<M>::new(Arc::clone(&self.shared), Self::API.only, caller, requests);
+        let mut response = http::Response::new(Body::new(session));
         let grpc = http::HeaderValue::from_static("application/grpc");
         response
             .headers_mut()

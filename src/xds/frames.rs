@@ -3,7 +3,8 @@
 //!
 //! Encoding a response per stream costs five times the processor, and a copy per stream holds its
 //! memory until a slow proxy has read it. Protobuf leaves the order of fields free, so the nonce
-//! goes first: two DATA frames, the second one shared.
+//! goes first: two DATA frames, the second one shared. A small rest is copied behind its nonce, for
+//! that costs less than another frame.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -29,8 +30,29 @@ mod field {
 /// Most shared rests that are kept; when there are more, those that no connection holds go.
 const RESTS_MAX: usize = 1024;
 
+/// A rest of so many bytes at most is copied. It bounds what a stream holds of its own, too.
+const COPIED_BYTES_MAX: usize = 1024;
+
 /// The gRPC prefix of a message: a flag and a length.
 const PREFIX_BYTES: usize = 5;
+
+/// A response on its way.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The first frame, with all of a small response.
+    pub(super) head: Bytes,
+    /// The second frame, which streams share.
+    pub(super) shared: Option<Bytes>,
+    /// No stream was sent this content before, so it was put together for this one.
+    pub(super) is_new: bool,
+}
+
+impl Outgoing {
+    /// Bytes of both.
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.shared.as_ref().map_or(0, Bytes::len)
+    }
+}
 
 /// Turns responses into frames, and equal ones into the same bytes.
 pub(super) struct Frames {
@@ -47,24 +69,38 @@ impl Frames {
         }
     }
 
-    /// The two frames of one message.
-    pub(super) fn encode(&self, variant: Variant, response: &Response) -> [Bytes; 2] {
-        let rest = self.rest(variant, response);
+    /// One message.
+    pub(super) fn encode(&self, variant: Variant, response: &Response) -> Outgoing {
+        let (rest, is_new) = self.rest(variant, response);
         let nonce_len = text_len(field::NONCE, &response.nonce);
-        let mut head = BytesMut::with_capacity(PREFIX_BYTES + nonce_len);
+        let copied = Some(&rest[..]).filter(|rest| rest.len() <= COPIED_BYTES_MAX);
+        let copied_len = copied.map_or(0, <[u8]>::len);
+        let mut head = BytesMut::with_capacity(PREFIX_BYTES + nonce_len + copied_len);
         head.put_u8(0);
         let message_len = u32::try_from(nonce_len + rest.len());
         head.put_u32(message_len.expect("a response has less than 4 GiB"));
         put_text(&mut head, field::NONCE, &response.nonce);
-        [head.freeze(), rest]
+        let shared = match copied {
+            Some(copied) => {
+                head.put_slice(copied);
+                None
+            }
+            None => Some(rest),
+        };
+        let head = head.freeze();
+        Outgoing {
+            head,
+            shared,
+            is_new,
+        }
     }
 
-    fn rest(&self, variant: Variant, response: &Response) -> Bytes {
+    fn rest(&self, variant: Variant, response: &Response) -> (Bytes, bool) {
         let key = key(variant, response);
         // A panic while the lock is held leaves a map of whole entries behind.
         let lock = || self.rests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rest) = lock().get(&key) {
-            return rest.clone();
+            return (rest.clone(), false);
         }
         let rest = self.build(variant, response);
         let mut rests = lock();
@@ -74,7 +110,7 @@ impl Frames {
                 rests.clear();
             }
         }
-        rests.entry(key).or_insert(rest).clone()
+        (rests.entry(key).or_insert(rest).clone(), true)
     }
 
     fn build(&self, variant: Variant, response: &Response) -> Bytes {
@@ -178,8 +214,10 @@ mod tests {
         }
     }
 
-    fn message(frames: &[Bytes; 2]) -> Bytes {
-        let whole = Bytes::from(frames.concat());
+    fn content(message: &Outgoing) -> Bytes {
+        let whole = [&message.head[..], message.shared.as_deref().unwrap_or(&[])].concat();
+        assert_eq!(message.len(), whole.len());
+        let whole = Bytes::from(whole);
         let len = u32::from_be_bytes(whole[1..PREFIX_BYTES].try_into().unwrap());
         assert_eq!((whole[0], len as usize), (0, whole.len() - PREFIX_BYTES));
         whole.slice(PREFIX_BYTES..)
@@ -191,7 +229,7 @@ mod tests {
         let url = ResourceKind::Cluster.type_url();
 
         let bytes = frames.encode(Variant::Sotw, &response("n1"));
-        let sotw = DiscoveryResponse::decode(message(&bytes)).unwrap();
+        let sotw = DiscoveryResponse::decode(content(&bytes)).unwrap();
         assert_eq!(
             (sotw.nonce.as_str(), sotw.version_info.as_str()),
             ("n1", "v")
@@ -201,7 +239,7 @@ mod tests {
         assert_eq!(sotw.control_plane.unwrap().identifier, "tidegate-1");
 
         let bytes = frames.encode(Variant::Delta, &response("n2"));
-        let delta = DeltaDiscoveryResponse::decode(message(&bytes)).unwrap();
+        let delta = DeltaDiscoveryResponse::decode(content(&bytes)).unwrap();
         assert_eq!(
             (delta.nonce.as_str(), delta.system_version_info.as_str()),
             ("n2", "v")
@@ -220,12 +258,27 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_is_encoded_once() {
+    fn equal_content_is_encoded_once_and_shared_if_it_is_large() {
         let frames = Frames::new("x".into());
-        let [first, second] =
-            ["n1", "n2"].map(|nonce| frames.encode(Variant::Delta, &response(nonce)));
-        assert_ne!(first[0], second[0]);
-        assert_eq!(first[1].as_ptr(), second[1].as_ptr());
+        let large = "1".repeat(COPIED_BYTES_MAX);
+        let large = encoded(ResourceKind::Cluster, "large", &large);
+        let [small, large] = [response("").resources, vec![large]].map(|resources| {
+            ["n1", "n2"].map(|nonce| {
+                let resources = resources.clone();
+                let response = Response {
+                    resources,
+                    ..response(nonce)
+                };
+                frames.encode(Variant::Delta, &response)
+            })
+        });
+        let are_new = [&small, &large].map(|of| of.each_ref().map(|message| message.is_new));
+        assert_eq!(are_new, [[true, false]; 2]);
+        assert!(small.iter().all(|message| message.shared.is_none()));
+        let [first, second] = large;
+        assert_ne!(first.head, second.head);
+        let at = |message: Outgoing| message.shared.unwrap().as_ptr();
+        assert_eq!(at(first), at(second));
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub trait Observer: Send + Sync {
     fn stalled(&self) {}
     /// A stream has ended.
     fn stream_closed(&self) {}
+    /// A response was put together that no stream had been sent before. All others that are sent the
+    /// same share its bytes.
+    fn encoded(&self, _kind: ResourceKind) {}
     /// A response of so many bytes was handed to the connection.
     fn pushed(&self, _kind: ResourceKind, _bytes: usize) {}
     /// A response was accepted, so long after the stream had heard of its generation.

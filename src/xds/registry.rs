@@ -2,8 +2,8 @@
 //!
 //! A proxy may have several streams, one per type or while it reconnects. It is connected from the
 //! first to the last; a generation is in force when it is on each. What the engine is told goes
-//! through a bounded mailbox: a stream waits for room, and a stream that ends leaves its last word
-//! in an outbox, so that it is said even if the stream was cut or panicked.
+//! through a bounded mailbox: a stream that has said something waits for room, and a stream that ends
+//! leaves its last word in an outbox, so that it is said even if the stream was cut or panicked.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,8 +41,8 @@ struct Proxies {
     by_id: HashMap<ProxyId, Proxy>,
     streams: usize,
     next_stream: u64,
-    /// Said, and not yet in the engine's mailbox. Streams wait until it is empty, so it holds a
-    /// few events a stream at most.
+    /// Said, and not yet in the engine's mailbox. Who says something waits until it is empty, so it
+    /// holds a few events a stream at most.
     outbox: VecDeque<Event>,
 }
 
@@ -124,6 +124,11 @@ impl Registry {
         }
     }
 
+    /// Fills the engine's mailbox with what was said, as far as there is room. Was there enough?
+    pub(super) fn try_deliver(&self) -> bool {
+        self.lock().try_deliver(&self.events)
+    }
+
     /// What a proxy was told on its streams.
     pub(super) fn look_at(&self, id: &ProxyId) -> Option<ProxyState> {
         let (identity, machines) = {
@@ -160,6 +165,18 @@ impl Registry {
 }
 
 impl Proxies {
+    fn try_deliver(&mut self, events: &mpsc::Sender<Event>) -> bool {
+        while !self.outbox.is_empty() {
+            let Ok(permit) = events.try_reserve() else {
+                return false;
+            };
+            if let Some(event) = self.outbox.pop_front() {
+                permit.send(event);
+            }
+        }
+        true
+    }
+
     fn say(&mut self, id: &ProxyId, event: ProxyEvent) {
         self.outbox.push_back(Event::Proxy {
             id: id.clone(),
@@ -236,11 +253,8 @@ impl Drop for Seat {
         } else {
             proxies.say_in_force(&self.id);
         }
-        while let Ok(permit) = self.registry.events.try_reserve() {
-            let Some(event) = proxies.outbox.pop_front() else {
-                return;
-            };
-            permit.send(event);
+        if proxies.try_deliver(&self.registry.events) {
+            return;
         }
         // The mailbox is full and this stream can wait no more.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -7,72 +7,33 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use http_body::Frame;
+use futures_util::stream::{once, select, unfold};
+use http_body::{Body, Frame};
+use tonic::Status;
 use tonic::codegen::http::HeaderMap;
-use tonic::{Code, Status, Streaming};
 
+use super::alarm::Alarm;
+use super::frames::Outgoing;
 use super::identity::{check_same_node, identify, shown};
+use super::message::Message;
 use super::registry::Seat;
+use super::requests::Requests;
 use super::server::{Shared, Snapshots};
 use super::watchdog::Watch;
 use crate::domain::{Generation, Limits, ProxyIdentity, Span, Time};
 use crate::peer::Claim;
-use crate::protocol::{Ask, Notice, Request, Stream, TypeUrl, Variant};
+use crate::process::Belled;
+use crate::protocol::{Notice, Stream, TypeUrl, Variant};
 use crate::serving::Caller;
 use crate::snapshot::{Dialect, ResourceKind};
 
 /// Generations whose ACKs are timed; a proxy that is further behind is told newer state anyway.
 const GENERATIONS_TIMED_MAX: usize = 16;
-
-/// A message of either variant.
-pub(super) trait Message: prost::Message + Default + 'static {
-    /// Its variant.
-    const VARIANT: Variant;
-
-    /// The node, and everything else.
-    fn into_parts(self) -> (Option<Node>, Request);
-}
-
-impl Message for DiscoveryRequest {
-    const VARIANT: Variant = Variant::Sotw;
-
-    fn into_parts(self) -> (Option<Node>, Request) {
-        let request = Request {
-            type_url: TypeUrl::parse(&self.type_url),
-            nonce: self.response_nonce,
-            error: self.error_detail.map(|status| status.message),
-            ask: Ask::Sotw {
-                names: self.resource_names,
-                version: self.version_info,
-            },
-        };
-        (self.node, request)
-    }
-}
-
-impl Message for DeltaDiscoveryRequest {
-    const VARIANT: Variant = Variant::Delta;
-
-    fn into_parts(self) -> (Option<Node>, Request) {
-        let request = Request {
-            type_url: TypeUrl::parse(&self.type_url),
-            nonce: self.response_nonce,
-            error: self.error_detail.map(|status| status.message),
-            ask: Ask::Delta {
-                subscribe: self.resource_names_subscribe,
-                unsubscribe: self.resource_names_unsubscribe,
-                initial_versions: self.initial_resource_versions.into_iter().collect(),
-            },
-        };
-        (self.node, request)
-    }
-}
 
 /// The protocol machine of one stream. Only its session drives it; others may look at it.
 #[derive(Clone, Debug)]
@@ -120,18 +81,28 @@ impl Machine {
     }
 }
 
-/// A stream, from its first request to its trailers.
+/// A stream, from its first request to its trailers; it is the body of the response.
 pub(super) struct Session<M> {
     shared: Arc<Shared>,
-    requests: Streaming<M>,
+    requests: Requests<M>,
     snapshots: Snapshots,
+    /// What comes from elsewhere than the client.
+    calls: Belled<Call>,
     machine: Machine,
     caller: Caller,
     watch: Watch,
     opened_at: Time,
     /// Whose stream it is, once the first request has said so.
     owner: Option<(ProxyIdentity, Seat)>,
-    frames: VecDeque<Bytes>,
+    /// The second frame of a response whose first one was taken.
+    shared_frame: Option<Bytes>,
+    /// Something was said to the engine, and may not be in its mailbox yet.
+    has_said: bool,
+    /// The wait for room in that mailbox.
+    delivery: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When to look again though nothing has happened. It may go off too early: one that is set for
+    /// a response is left when the answer comes, and does for the next.
+    alarm: Option<Alarm>,
     /// When the stream heard of its newest generations, for the time that an ACK takes.
     heard: VecDeque<(Generation, Time)>,
     /// Which attempt at its snapshot the machine is on.
@@ -145,17 +116,21 @@ impl<M: Message> Session<M> {
         shared: Arc<Shared>,
         only: Option<ResourceKind>,
         caller: Caller,
-        requests: Streaming<M>,
+        requests: Requests<M>,
     ) -> Self {
         shared.observer.stream_opened();
         Self {
             watch: shared.watchdog.watch(caller.cutter()),
-            caller,
             opened_at: (shared.clock)(),
             snapshots: shared.snapshots.clone(),
+            calls: calls(caller.clone(), shared.snapshots.clone()),
+            caller,
             machine: Machine::new(M::VARIANT, only, &shared.limits),
             owner: None,
-            frames: VecDeque::new(),
+            shared_frame: None,
+            has_said: false,
+            delivery: None,
+            alarm: None,
             heard: VecDeque::new(),
             attempt: 0,
             has_ended: false,
@@ -164,63 +139,87 @@ impl<M: Message> Session<M> {
         }
     }
 
-    /// The next frame of the response; trailers are the last.
-    pub(super) async fn next(&mut self) -> Option<Result<Frame<Bytes>, Infallible>> {
+    /// The next message that may be sent, if there is one; else takes in what happens.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outgoing, Status>> {
         loop {
-            if let Some(bytes) = self.frames.pop_front() {
-                self.watch.spoke((self.shared.clock)());
-                return Some(Ok(Frame::data(bytes)));
+            let now = (self.shared.clock)();
+            if let Some(message) = self.due(now) {
+                self.watch.spoke(now);
+                return Poll::Ready(Ok(message));
             }
-            if self.has_ended {
-                return None;
+            ready!(self.poll_delivery(cx));
+            let deadline = self.deadline(now)?;
+            self.watch.awake();
+            match self.calls.poll_next(cx) {
+                Poll::Ready(Some(Call::Changed)) => {
+                    self.on_snapshot();
+                    continue;
+                }
+                Poll::Ready(Some(Call::Ending(status))) => return Poll::Ready(Err(status)),
+                Poll::Ready(None) | Poll::Pending => {}
             }
-            if let Err(status) = self.turn().await {
-                self.has_ended = true;
-                self.owner = None;
-                return Some(Ok(Frame::trailers(trailers(&status))));
+            if let Poll::Ready(message) = self.requests.poll_next(cx)? {
+                let message = message.ok_or_else(|| Status::ok(""))?;
+                self.on_message(message)?;
+                continue;
             }
+            ready!(self.poll_alarm(now, deadline, cx));
         }
     }
 
-    /// Sends what may be sent, or waits for something to happen.
-    async fn turn(&mut self) -> Result<(), Status> {
-        let now = (self.shared.clock)();
-        self.pass_on_notices(now);
-        let due = self.machine.lock().poll_response(now);
-        if let Some(response) = due {
-            let frames = self.shared.frames.encode(M::VARIANT, &response);
-            if let TypeUrl::Served(kind) = response.type_url {
-                self.shared
-                    .observer
-                    .pushed(kind, frames.iter().map(Bytes::len).sum());
-            }
-            self.frames.extend(frames);
-            return Ok(());
+    /// What the machine has to send, and whom else it has to tell.
+    fn due(&mut self, now: Time) -> Option<Outgoing> {
+        let mut notices = Vec::new();
+        let response = {
+            let mut machine = self.machine.lock();
+            let response = machine.poll_response(now);
+            notices.extend(std::iter::from_fn(|| machine.poll_notice()));
+            response
+        };
+        for notice in notices {
+            self.pass_on(notice, now);
         }
-        self.pass_on_notices(now);
-        self.shared.registry.deliver().await;
-        let deadline = self.deadline(now)?;
-        self.watch.awake();
-        tokio::select! {
-            biased;
-            status = self.caller.ending() => Err(status),
-            message = self.requests.message() => match message {
-                Ok(Some(message)) => self.on_message(message),
-                Ok(None) => Err(Status::ok("")),
-                // The decoder's word for a message that is too large.
-                Err(status) if status.code() == Code::OutOfRange => {
-                    let words = format!("{} (`limits.requestSize`)", status.message());
-                    Err(Status::resource_exhausted(words))
-                }
-                Err(status) => Err(status),
-            },
-            changed = self.snapshots.changed() => {
-                changed.map_err(|_| Status::unavailable("this server shuts down"))?;
-                self.on_snapshot();
-                Ok(())
+        let response = response?;
+        let message = self.shared.frames.encode(M::VARIANT, &response);
+        if let TypeUrl::Served(kind) = response.type_url {
+            let observer = &self.shared.observer;
+            if message.is_new {
+                observer.encoded(kind);
             }
-            () = until(now, deadline) => Ok(()),
+            observer.pushed(kind, message.len());
         }
+        Some(message)
+    }
+
+    /// Waits until the engine has been told what it was to be.
+    fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_said {
+            return Poll::Ready(());
+        }
+        if self.delivery.is_none() && !self.shared.registry.try_deliver() {
+            let registry = Arc::clone(&self.shared.registry);
+            self.delivery = Some(Box::pin(async move { registry.deliver().await }));
+        }
+        if let Some(delivery) = &mut self.delivery {
+            ready!(delivery.as_mut().poll(cx));
+            self.delivery = None;
+        }
+        self.has_said = false;
+        Poll::Ready(())
+    }
+
+    /// Waits until the deadline, or an earlier one.
+    fn poll_alarm(&mut self, now: Time, deadline: Option<Time>, cx: &mut Context<'_>) -> Poll<()> {
+        let is_set_for = |at| self.alarm.as_ref().is_some_and(|alarm| alarm.at <= at);
+        if let Some(at) = deadline.filter(|at| !is_set_for(*at)) {
+            self.alarm = Some(Alarm::new(now, at));
+        }
+        let Some(alarm) = &mut self.alarm else {
+            return Poll::Pending;
+        };
+        ready!(alarm.poll(cx));
+        self.alarm = None;
+        Poll::Ready(())
     }
 
     /// When to look again though nothing has happened, unless something is overdue.
@@ -261,6 +260,7 @@ impl<M: Message> Session<M> {
             })?;
             let seat = self.shared.registry.open(&identity, self.machine.clone());
             let seat = seat.map_err(|full| Status::resource_exhausted(full.to_string()))?;
+            self.has_said = true;
             self.owner = Some((identity, seat));
             self.on_snapshot();
         }
@@ -271,7 +271,7 @@ impl<M: Message> Session<M> {
 
     /// Takes the newest snapshot. A proxy that no gateway selects is told nothing.
     fn on_snapshot(&mut self) {
-        let snapshot = self.snapshots.borrow_and_update().clone();
+        let snapshot = self.snapshots.borrow().clone();
         let Some((identity, _)) = &self.owner else {
             return;
         };
@@ -281,8 +281,15 @@ impl<M: Message> Session<M> {
         let words = Dialect::of(identity, collects);
         if let Some(resources) = snapshot.for_proxy(identity, words) {
             self.machine.lock().on_snapshot(resources, now);
-            self.heard.truncate(GENERATIONS_TIMED_MAX - 1);
-            self.heard.push_front((snapshot.generation, now));
+            let generation = snapshot.generation;
+            if self
+                .heard
+                .front()
+                .is_none_or(|(newest, _)| *newest != generation)
+            {
+                self.heard.truncate(GENERATIONS_TIMED_MAX - 1);
+                self.heard.push_front((generation, now));
+            }
         }
         if snapshot.attempt > self.attempt {
             self.machine.lock().retry();
@@ -290,27 +297,58 @@ impl<M: Message> Session<M> {
         self.attempt = snapshot.attempt;
     }
 
-    fn pass_on_notices(&mut self, now: Time) {
+    fn pass_on(&mut self, notice: Notice, now: Time) {
         let observer = &self.shared.observer;
-        loop {
-            let notice = self.machine.lock().poll_notice();
-            let Some(notice) = notice else { return };
-            match (notice, &self.owner) {
-                (Notice::Acked { kind, generation }, _) => {
-                    let heard = self.heard.iter().find(|(heard, _)| *heard == generation);
-                    if let Some((_, at)) = heard {
-                        observer.acked(kind, generation, Span::between(*at, now));
-                    }
+        match (notice, &self.owner) {
+            (Notice::Acked { kind, generation }, _) => {
+                let heard = self.heard.iter().find(|(heard, _)| *heard == generation);
+                if let Some((_, at)) = heard {
+                    observer.acked(kind, generation, Span::between(*at, now));
                 }
-                (Notice::GateReleased(kind), _) => observer.gate_released(kind),
-                (Notice::InForce(generation), Some((_, seat))) => seat.in_force(generation),
-                (Notice::Nacked(kind, nack), Some((_, seat))) => {
-                    observer.nacked(kind);
-                    seat.nacked(nack);
-                }
-                (Notice::InForce(_) | Notice::Nacked(..), None) => {}
             }
+            (Notice::GateReleased(kind), _) => observer.gate_released(kind),
+            (Notice::InForce(generation), Some((_, seat))) => {
+                seat.in_force(generation);
+                self.has_said = true;
+            }
+            (Notice::Nacked(kind, nack), Some((_, seat))) => {
+                observer.nacked(kind);
+                seat.nacked(nack);
+                self.has_said = true;
+            }
+            (Notice::InForce(_) | Notice::Nacked(..), None) => {}
         }
+    }
+}
+
+impl<M: Message> Body for Session<M> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    /// The next frame; trailers are the last.
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if let Some(shared) = this.shared_frame.take() {
+            return Poll::Ready(Some(Ok(Frame::data(shared))));
+        }
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(this.poll_message(cx)) {
+            Ok(message) => {
+                this.shared_frame = message.shared;
+                Frame::data(message.head)
+            }
+            Err(status) => {
+                this.has_ended = true;
+                this.owner = None;
+                Frame::trailers(trailers(&status))
+            }
+        };
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 
@@ -320,14 +358,27 @@ impl<M> Drop for Session<M> {
     }
 }
 
-async fn until(now: Time, deadline: Option<Time>) {
-    match deadline {
-        // Rounded up, so that the deadline has come when the sleep ends.
-        Some(at) => {
-            tokio::time::sleep(Span::between(now, at).duration() + Duration::from_millis(1)).await;
-        }
-        None => std::future::pending().await,
-    }
+/// What happens to a stream without its client.
+enum Call {
+    /// There is a newer snapshot.
+    Changed,
+    /// Its connection ends.
+    Ending(Status),
+}
+
+/// The end of the connection, or of whoever makes snapshots; and newer ones until then.
+fn calls(caller: Caller, snapshots: Snapshots) -> Belled<Call> {
+    let ending = once(async move { Call::Ending(caller.ending().await) });
+    let changes = unfold(Some(snapshots), async |snapshots| {
+        let mut snapshots = snapshots?;
+        Some(if snapshots.changed().await.is_ok() {
+            (Call::Changed, Some(snapshots))
+        } else {
+            let status = Status::unavailable("this server shuts down");
+            (Call::Ending(status), None)
+        })
+    });
+    Belled::new(select(ending, changes))
 }
 
 fn trailers(status: &Status) -> HeaderMap {

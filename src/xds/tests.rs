@@ -1,5 +1,6 @@
 //! The service against a real gRPC client, over loopback.
 
+mod fanout;
 mod limits;
 mod status;
 
@@ -22,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
-use super::{Inspector, NoObserver, XdsServer};
+use super::{Inspector, NoObserver, Observer, XdsServer};
 use crate::domain::{Client, Generation, Limits, ProxySelector, Span, Time};
 use crate::engine::{Event, ProxyEvent};
 use crate::protocol::HeldState;
@@ -110,15 +111,19 @@ impl World {
         Self::with(Limits::default()).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
     async fn with(limits: Limits) -> Self {
+        Self::observed(limits, Arc::new(NoObserver)).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is its own supervisor")]
+    async fn observed(limits: Limits, observer: Arc<dyn Observer>) -> Self {
         let (snapshots, receiver) = watch::channel(None);
         let (sender, events) = mpsc::channel(64);
         let clock = Arc::new(Time::now);
         let server = XdsServer::new(
             receiver,
             sender,
-            Arc::new(NoObserver),
+            observer,
             "replica-1".into(),
             clock,
             limits.clone(),

@@ -46,6 +46,7 @@ pub(super) struct Families {
     pub(super) proxies_refusing: Gauge,
     pub(super) streams: Gauge,
     pub(super) streams_stalled: Counter,
+    pub(super) encodes: Family<KindLabels, Counter>,
     pub(super) pushes: Family<KindLabels, Counter>,
     pub(super) pushed_bytes: Family<KindLabels, Counter>,
     pub(super) acks: Histograms<KindLabels>,
@@ -164,6 +165,12 @@ impl Families {
                 "streams_stalled",
                 "Streams that were cut because their peers read nothing",
                 Counter::default(),
+            ),
+            encodes: plain(
+                to,
+                "encodes",
+                "Responses that were put together, by `kind` of resource: one for each content, however many streams are sent it",
+                Family::default(),
             ),
             pushes: plain(
                 to,

@@ -97,6 +97,7 @@ fn count_streams(metrics: &Metrics) {
     metrics.stream_opened();
     metrics.stream_opened();
     metrics.stream_closed();
+    metrics.encoded("route");
     metrics.pushed("route", 1000);
     metrics.acked("route", 0.2);
     metrics.nacked("cluster");
@@ -122,6 +123,7 @@ fn streams_count() {
         &metrics,
         &[
             "tidegate_streams 1",
+            "tidegate_encodes_total{kind=\"route\"} 1",
             "tidegate_pushes_total{kind=\"route\"} 1",
             "tidegate_pushed_bytes_total{kind=\"route\"} 1000",
             "tidegate_ack_seconds_count{kind=\"route\"} 1",

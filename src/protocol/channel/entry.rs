@@ -47,6 +47,15 @@ impl Entry {
         }
     }
 
+    /// What the client is told first.
+    pub(super) fn sent(resource: Option<&Arc<Resource>>) -> Self {
+        Self {
+            told: Told::Sent(Content::of(resource)),
+            may_hold: resource.is_some(),
+            accepted: None,
+        }
+    }
+
     /// A resource that the client is known to hold.
     pub(super) fn held(resource: &Arc<Resource>) -> Self {
         Self {
