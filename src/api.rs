@@ -41,7 +41,7 @@ pub use error::ErrorBody;
 pub use history::HistoryPage;
 pub use instances::{Lease, LocatedInstance};
 pub(crate) use rollouts::foremost;
-pub use rollouts::{Reason, Why};
+pub use rollouts::{Ask, Reason, Why};
 pub use sent::{
     Sent, SentError, SentRefusal, SentResource, SentState, SentStream, SentView, SentWanted,
 };

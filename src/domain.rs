@@ -16,6 +16,7 @@ mod retention;
 mod rollout;
 mod service;
 mod serving;
+mod strategy;
 mod time;
 
 pub use documents::{Documents, Kind};
@@ -31,10 +32,14 @@ pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPl
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use retention::Retention;
-pub use rollout::{Bake, Hook, Rolling, Rollout};
+pub use rollout::{Bake, Hook, Rollout};
 pub use service::{
     Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo,
     VersionLabel,
 };
 pub use serving::{Lifetimes, Limits, TlsFiles};
+pub use strategy::{
+    Approval, BadPick, BlueGreen, Order, Pick, PlaceName, Rolling, RolloutStep, Spread, Stay,
+    StepAction, Steps, Strategy, Then, Wave, Waves,
+};
 pub use time::{BadSpan, Span, Time};

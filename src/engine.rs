@@ -15,7 +15,10 @@
 
 mod barrier;
 mod blocker;
+mod budget;
+mod capacity;
 mod command;
+mod course;
 mod documents;
 mod effect;
 mod ended;
@@ -30,12 +33,14 @@ mod proxies;
 mod record;
 mod rolling;
 mod services;
+mod shift;
 mod stage;
 mod state;
 mod turn;
 mod view;
 mod viewing;
 mod waits;
+mod waves;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,20 +49,20 @@ pub use blocker::{Blocker, Wait};
 pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
 pub use effect::Effect;
 pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
-pub use invariants::{Violation, check_plan, check_turn};
+pub use invariants::{Violation, check_plan, check_record};
 pub use planning::plan;
-pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record};
-pub use stage::{Cause, Proof, Stage};
+pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record, Split, Turned};
+pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
-    Bake, Batch, HookState, HookStatus, IllegalRecord, InstanceState, Pause, Report, RolloutState,
-    ServiceState, Started, State, VersionState,
+    Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord, InstanceState, Kept, Lane, Pause,
+    Report, RolloutState, Roster, ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, InstanceView, Phase, ProxyView, ReportView, RolloutView, ServiceView,
     VersionView, View,
 };
 
-use facts::{Facts, Health};
+use facts::Facts;
 use turn::{Subject, Turn};
 use waits::Waits;
 
@@ -119,10 +124,8 @@ impl Engine {
             let Some(hook) = &rollout.spec.replace else {
                 continue;
             };
-            let open = rollout
-                .hooks
-                .iter()
-                .filter(|state| state.status == HookStatus::Called);
+            let open = rollout.hooks.open();
+            let open = open.filter(|state| state.status == HookStatus::Called);
             effects.extend(open.map(|state| Effect::Call {
                 hook: hook.clone(),
                 call: state.call.clone(),
@@ -195,16 +198,11 @@ impl Engine {
         let answer = begin(&mut turn);
         settle(&mut turn);
         ended::forget_long_ended(&mut turn, self.ended_kept);
-        let (touched, waits, before) = (turn.touched, turn.waits, turn.before);
+        let (touched, waits) = (turn.touched, turn.waits);
         let mut effects = turn.effects;
         self.touched = touched;
         self.waits.update(&self.state, waits, now);
         self.publish(now, &mut effects);
-        if let Some(before) = before
-            && let Err(violation) = check_turn(&before, &self.state, &effects)
-        {
-            panic!("{violation}");
-        }
         (effects, answer)
     }
 
@@ -271,27 +269,18 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
     match event {
         Event::Tick => {}
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
+        Event::Appeared { service, instance } => instances::appear(turn, &service, *instance),
         Event::Discovered { service, instances } => instances::discover(turn, &service, instances),
+        Event::Vanished { service, instance } => instances::vanish(turn, &service, instance),
         Event::Health {
             service,
             instance,
             healthy,
             detail,
         } => {
-            let since = turn.now;
-            let health = turn
-                .facts
-                .health
-                .entry((service, instance))
-                .or_insert(Health {
-                    healthy,
-                    since,
-                    detail: String::new(),
-                });
-            if health.healthy != healthy {
-                (health.healthy, health.since) = (healthy, since);
-            }
-            health.detail = detail;
+            let now = turn.now;
+            turn.facts
+                .hear_health(&service, &instance, healthy, detail, now);
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
         Event::Proxy { id, event } => proxies::hear(turn, id, event),

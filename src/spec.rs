@@ -26,6 +26,7 @@ mod server;
 mod service;
 mod set;
 mod source;
+mod strategy;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -23,5 +23,7 @@ mod speed;
 mod stories;
 #[path = "engine/truth.rs"]
 mod truth;
+#[path = "engine/ways.rs"]
+mod ways;
 #[path = "engine/world.rs"]
 mod world;

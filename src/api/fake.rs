@@ -70,6 +70,7 @@ fn numbered(seq: u64) -> Numbered {
         Record::RolloutEnded {
             rollout: "cart-42".parse().unwrap(),
             outcome: Outcome::Done,
+            keep_until: None,
         }
     } else {
         Record::Published {

@@ -8,7 +8,9 @@ use super::Shared;
 use super::error::ApiError;
 use super::extract::{Body, By, parsed};
 use crate::domain::RolloutName;
-use crate::engine::{Answer, BlockerView, Command, Phase, RolloutVerb, RolloutView, Verb, View};
+use crate::engine::{
+    Answer, BlockerView, Command, Phase, RolloutVerb, RolloutView, Turned, Verb, View,
+};
 
 /// The body of a verb.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,30 @@ pub struct Reason {
     /// Why, in the words of whoever asks.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// The body of a verb about a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// Why, in the words of whoever asks.
+    pub reason: Option<String>,
+    /// With `promote`: every step but the last.
+    pub all: bool,
+    /// With `abort`: all traffic back at once, whatever the old version can take.
+    pub emergency: bool,
+    /// With `abort`: only what belongs to the present wave.
+    pub wave: bool,
+}
+
+impl Ask {
+    const fn turned(&self) -> Turned {
+        match (self.emergency, self.wave) {
+            (true, _) => Turned::AtOnce,
+            (false, true) => Turned::ThisWave,
+            (false, false) => Turned::Back,
+        }
+    }
 }
 
 /// Why a rollout waits.
@@ -82,12 +108,13 @@ pub(super) async fn act(
     State(shared): State<Shared>,
     Path((name, verb)): Path<(String, String)>,
     By(by): By,
-    Body(Reason { reason }): Body<Reason>,
+    Body(ask): Body<Ask>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Rollout {
         name: parsed(&name)?,
-        verb: verb_named(&verb)?,
+        verb: verb_named(&verb, &ask)?,
     };
+    let reason = ask.reason;
     let command = Command { verb, by, reason };
     Ok(Json(shared.control.command(command).await?))
 }
@@ -102,10 +129,11 @@ fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
     })
 }
 
-fn verb_named(word: &str) -> Result<RolloutVerb, ApiError> {
+fn verb_named(word: &str, ask: &Ask) -> Result<RolloutVerb, ApiError> {
     Ok(match word {
-        "abort" => RolloutVerb::Abort,
+        "abort" => RolloutVerb::Abort(ask.turned()),
         "pause" => RolloutVerb::Pause,
+        "promote" => RolloutVerb::Promote { all: ask.all },
         "resume" => RolloutVerb::Resume,
         "retry" => RolloutVerb::Retry,
         "skip" => RolloutVerb::Skip,
@@ -113,7 +141,7 @@ fn verb_named(word: &str) -> Result<RolloutVerb, ApiError> {
         _ => {
             return Err(ApiError::not_found(
                 format!("a rollout knows no verb `{word}`"),
-                "use abort, pause, resume, retry, skip or undo",
+                "use abort, pause, promote, resume, retry, skip or undo",
             ));
         }
     })

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client::{Client, Payload, encoded};
 use super::failure::Failure;
 use super::{Context, render, watch};
-use crate::api::Reason;
+use crate::api::Ask;
 use crate::domain::{RolloutName, ServiceName, VersionName};
 use crate::engine::{Answer, RolloutView};
 use crate::runtime::Applied;
@@ -21,9 +21,11 @@ pub(super) struct Rollout {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Go back through the same steps
-    Abort(Verb),
+    Abort(Abort),
     /// Begin no further step
     Pause(Verb),
+    /// Say the word that it waits for, or end its present step
+    Promote(Promote),
     /// Go on after a pause
     Resume(Verb),
     /// Try again what failed
@@ -47,6 +49,27 @@ struct Verb {
     /// Why, for the audit trail
     #[arg(long)]
     reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Abort {
+    #[command(flatten)]
+    verb: Verb,
+    /// All traffic back at once, whatever the old version can take
+    #[arg(long)]
+    emergency: bool,
+    /// Only what belongs to the present wave; then it pauses
+    #[arg(long, conflicts_with = "emergency")]
+    wave: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Promote {
+    #[command(flatten)]
+    verb: Verb,
+    /// Every step but the last
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,11 +98,19 @@ Example:
 
 impl Rollout {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut ask = Ask::default();
         let (word, verb) = match self.command {
             Command::Start(start) => return start.run(context).await,
             Command::Status(status) => return status.run(context).await,
             Command::Watch(watch) => return watch.run(context).await,
-            Command::Abort(verb) => ("abort", verb),
+            Command::Abort(abort) => {
+                (ask.emergency, ask.wave) = (abort.emergency, abort.wave);
+                ("abort", abort.verb)
+            }
+            Command::Promote(promote) => {
+                ask.all = promote.all;
+                ("promote", promote.verb)
+            }
             Command::Pause(verb) => ("pause", verb),
             Command::Resume(verb) => ("resume", verb),
             Command::Retry(verb) => ("retry", verb),
@@ -87,10 +118,9 @@ impl Rollout {
             Command::Undo(verb) => ("undo", verb),
         };
         let path = format!("/v1/rollouts/{}/{word}", encoded(verb.name.as_str()));
-        let reason = Payload::json(&Reason {
-            reason: verb.reason,
-        })?;
-        let answer: Answer = context.client()?.send(Method::POST, &path, reason).await?;
+        ask.reason = verb.reason;
+        let ask = Payload::json(&ask)?;
+        let answer: Answer = context.client()?.send(Method::POST, &path, ask).await?;
         context.output.show(&answer, |it| it.message.clone())
     }
 }

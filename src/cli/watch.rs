@@ -37,6 +37,10 @@ impl Watch {
         };
         match outcome {
             Outcome::Done => Ok(()),
+            Outcome::Superseded => Err(Failure::News {
+                what: format!("{} was superseded", screen.name),
+                hint: "`tidegate rollout status` shows by which".to_owned(),
+            }),
             Outcome::RolledBack => Err(Failure::News {
                 what: format!("{} was rolled back", screen.name),
                 hint: format!("`tidegate history --rollout {}` tells why", screen.name),

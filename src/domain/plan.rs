@@ -92,6 +92,9 @@ pub struct VersionPlan {
     pub routed: bool,
     /// Its share of the traffic.
     pub weight: Weight,
+    /// It gets copies of this share of the requests; nobody waits for its answers.
+    #[serde(default)]
+    pub mirrored: Weight,
     /// Its instances, sorted by id.
     pub endpoints: Vec<Endpoint>,
 }

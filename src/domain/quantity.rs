@@ -202,9 +202,25 @@ impl Weight {
     /// All of it.
     pub const ALL: Self = Self(10_000);
 
+    /// So many parts of 10,000; more than all is all.
+    pub fn parts(parts: u64) -> Self {
+        u16::try_from(parts).map_or(Self::ALL, |parts| Self(parts.min(Self::ALL.0)))
+    }
+
+    /// The share of the traffic, rounded to parts of 10,000.
+    pub fn of(share: Share) -> Self {
+        Self::parts(u64::from(share.0) * u64::from(Self::ALL.0) / u64::from(Share::WHOLE))
+    }
+
     /// In parts of 10,000.
     pub const fn get(self) -> u16 {
         self.0
+    }
+
+    /// What this leaves of the whole.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(Self::ALL.0 - self.0)
     }
 
     /// In percent, for people.

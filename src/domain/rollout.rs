@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, GateName, RolloutName, ServiceName, Span, VersionName};
+use super::{GateName, RolloutName, ServiceName, Span, Strategy, VersionName};
 
 /// A rollout's document, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,27 +17,21 @@ pub struct Rollout {
     pub from: Option<VersionName>,
     /// The version it ends on.
     pub to: VersionName,
-    /// How instances are replaced.
-    pub rolling: Rolling,
+    /// How it gets there.
+    #[serde(flatten)]
+    pub strategy: Strategy,
     /// Who starts and stops instances; nobody means that Tidegate waits for them to appear.
     pub replace: Option<Hook>,
     /// The gates that judge it.
     pub gates: Vec<GateName>,
     /// How long to watch at the end, and with how many old instances held back.
     pub bake: Bake,
+    /// How long the old instances stay after the end, so that `undo` is one step. Only where both
+    /// versions stand side by side.
+    #[serde(default)]
+    pub keep_old: Span,
     /// Without progress for this long the rollout is stuck, and says so.
     pub deadline: Span,
-}
-
-/// Instance by instance, batch by batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rolling {
-    /// So many instances are replaced together.
-    pub batch: Amount,
-    /// So many instances more than desired may run.
-    pub max_surge: Amount,
-    /// So many instances fewer than desired may be ready.
-    pub max_unavailable: Amount,
 }
 
 /// The watch before a rollout is done.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::{Facts, ProxyFacts, Witness};
-use super::{Proof, Stage, State, Wait};
+use super::{Proof, Stage, StageKind, State, Wait};
 use crate::domain::{
     Client, Generation, InstanceId, LostProxies, ProxyId, ProxyIdentity, Service, Span, ThenDo,
     Time,
@@ -186,12 +186,18 @@ pub(super) fn drains(
     service: &Service,
     now: Time,
 ) -> BTreeMap<InstanceId, Drain> {
-    let known = state.services.get(&service.name);
-    let known = known.into_iter().flat_map(|state| &state.instances);
-    let draining = known.filter_map(|(id, known)| match &known.stage {
-        Stage::Draining { since, .. } => Some((id, Span::between(*since, now))),
-        _ => None,
-    });
+    let Some(known) = state.services.get(&service.name) else {
+        return BTreeMap::new();
+    };
+    let draining = known
+        .instances
+        .select(|stand| stand.stage == StageKind::Draining);
+    let draining = draining
+        .into_iter()
+        .filter_map(|(id, known)| match &known.stage {
+            Stage::Draining { since, .. } => Some((id, Span::between(*since, now))),
+            _ => None,
+        });
     let mut draining = draining.peekable();
     if draining.peek().is_none() {
         return BTreeMap::new();

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::HookAction;
 use crate::domain::{
-    Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName, counted,
+    Approval, Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName,
+    Weight, counted,
 };
 
 /// A wait, and since when.
@@ -24,6 +25,17 @@ pub struct Blocker {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Wait {
+    /// Somebody must say that it goes on.
+    Approval {
+        /// Who may; anybody, unless given.
+        by: Option<String>,
+        /// What they should look at.
+        note: Option<String>,
+        /// The wave that waits to begin, if it is one.
+        wave: Option<String>,
+        /// Without a word for so long, it goes back.
+        give_up: Option<Span>,
+    },
     /// The watch at the end.
     Bake {
         /// Its length.
@@ -39,6 +51,17 @@ pub enum Wait {
         proxies: Vec<ProxyId>,
         /// Of so many concerned.
         of: usize,
+    },
+    /// A version's ready instances cannot carry the share that it is to get.
+    Capacity {
+        /// The version.
+        version: VersionName,
+        /// The share that it is to get.
+        share: Weight,
+        /// The share that it can carry.
+        carries: Weight,
+        /// So many instances are missing.
+        missing: u32,
     },
     /// The rollout's document is gone.
     DocumentDeleted,
@@ -134,6 +157,15 @@ pub enum Wait {
     NoGateway,
     /// There is nothing to roll from.
     NoStable,
+    /// A step stays for a while.
+    Step {
+        /// Its number, from 1.
+        number: u32,
+        /// Of so many.
+        of: usize,
+        /// How long.
+        span: Span,
+    },
     /// The service's stable version is not the one that the rollout must start from.
     WrongStart {
         /// The document's.
@@ -144,6 +176,16 @@ pub enum Wait {
 }
 
 impl Wait {
+    /// Somebody's word is waited for.
+    pub(super) fn approval(approval: &Approval, wave: Option<&str>) -> Self {
+        Self::Approval {
+            by: approval.by.clone(),
+            note: approval.note.clone(),
+            wave: wave.map(str::to_owned),
+            give_up: approval.give_up,
+        }
+    }
+
     /// The same wait as before, even if its details have moved on? Then it keeps its `since`.
     pub(super) fn continues(&self, before: &Self) -> bool {
         match (self, before) {
@@ -160,6 +202,9 @@ impl Wait {
     /// The next command for somebody who does not want to wait.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Approval { .. } => "`tidegate rollout promote`, or `abort`",
+            Self::Capacity { .. } => "start more instances of it, or wait until they are ready",
+            Self::Step { .. } => "`tidegate rollout promote` ends the step",
             Self::Bake { .. } => "`tidegate rollout skip` ends the bake",
             Self::Barrier { .. } => "`tidegate proxies` shows what each has acknowledged",
             Self::DocumentDeleted => "apply the document again, or `tidegate rollout abort`",
@@ -188,6 +233,27 @@ impl Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Approval { by, note, wave, .. } => {
+                match wave {
+                    Some(wave) => write!(f, "wave {wave} begins when ")?,
+                    None => f.write_str("it goes on when ")?,
+                }
+                write!(f, "{} says so", by.as_deref().unwrap_or("somebody"))?;
+                note.iter().try_for_each(|note| write!(f, ": {note}"))
+            }
+            Self::Capacity {
+                version,
+                share,
+                carries,
+                missing,
+            } => write!(
+                f,
+                "{version} can carry {carries} of the traffic and is to get {share}: {} missing",
+                counted(*missing, "instance"),
+            ),
+            Self::Step { number, of, span } => {
+                write!(f, "step {number} of {of} stays for {span}")
+            }
             Self::Bake { span, holdback: 0 } => write!(f, "baking for {span}"),
             Self::Bake { span, holdback } => {
                 write!(f, "baking for {span} with {holdback} old held back")

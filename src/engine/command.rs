@@ -1,6 +1,6 @@
 //! What operators may ask for, and how the engine answers.
 
-use super::Actor;
+use super::{Actor, Turned};
 use crate::domain::{InstanceId, ProxyId, RolloutName, ServiceName};
 
 /// A verb, with who wants it and why.
@@ -49,9 +49,14 @@ pub enum Verb {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolloutVerb {
     /// Go back through the same steps.
-    Abort,
+    Abort(Turned),
     /// Begin no further step.
     Pause,
+    /// Say the word that it waits for, or have the present step over now.
+    Promote {
+        /// Every step but the last.
+        all: bool,
+    },
     /// Go on after a pause.
     Resume,
     /// Try again what failed.

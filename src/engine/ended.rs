@@ -46,5 +46,8 @@ fn causes(turn: &Turn<'_>) -> BTreeSet<RolloutName> {
         Some(Cause::Rollout(name)) => Some(name.clone()),
         _ => None,
     });
-    causes.collect()
+    // What stays for an undo rests on the rollout that brought it there.
+    let kept = turn.state.services.values();
+    let kept = kept.filter_map(|service| Some(service.kept.as_ref()?.rollout.clone()));
+    causes.chain(kept).collect()
 }

@@ -10,6 +10,13 @@ use crate::domain::{
 /// Something happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// A source knows an instance, new or described anew.
+    Appeared {
+        /// The service.
+        service: ServiceName,
+        /// The instance.
+        instance: Box<Instance>,
+    },
     /// All instances of a service that its source knows now; who is missing has vanished.
     Discovered {
         /// The service.
@@ -51,6 +58,13 @@ pub enum Event {
     },
     /// Time has passed.
     Tick,
+    /// A source no longer knows an instance.
+    Vanished {
+        /// The service.
+        service: ServiceName,
+        /// The instance.
+        instance: InstanceId,
+    },
 }
 
 /// What a proxy does and says.

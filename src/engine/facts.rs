@@ -3,24 +3,37 @@
 //! Nothing here is journaled. After a restart it is empty and fills again; decisions wait until it
 //! has. In particular every proxy that the state knows counts as not connected until it is back.
 
+mod clock;
+mod witness;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use clock::Clock;
+pub(super) use witness::Witness;
+
 use super::{LoadReport, Source, State};
-use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time, counted};
+use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time};
 
 /// Everything observed since the start.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// What each source knows now; a service is missing until its source has spoken.
-    pub(super) discovered: BTreeMap<ServiceName, BTreeSet<InstanceId>>,
-    /// Health by instance; missing until the first probe.
-    pub(super) health: BTreeMap<(ServiceName, InstanceId), Health>,
+    /// Instances that their source knew before and no longer does.
+    pub(super) vanished: BTreeMap<ServiceName, BTreeSet<InstanceId>>,
+    /// Health by service.
+    health: BTreeMap<ServiceName, Healths>,
     /// Proxies that were heard of.
     pub(super) proxies: BTreeMap<ProxyId, ProxyFacts>,
     /// When each generation that is not yet in force was published.
     pub(super) unacknowledged: BTreeMap<Generation, Time>,
     /// What proxies have shown of draining instances.
     pub(super) witnesses: BTreeMap<(ServiceName, InstanceId), BTreeMap<ProxyId, Witness>>,
+}
+
+/// The health of a service's instances; missing until the first probe of each.
+#[derive(Debug, Default)]
+struct Healths {
+    by_instance: BTreeMap<InstanceId, Health>,
+    unhealthy: BTreeSet<InstanceId>,
 }
 
 /// An instance's health.
@@ -64,74 +77,6 @@ struct Said {
     healthy: Option<bool>,
 }
 
-/// What one proxy has shown of one draining instance.
-///
-/// Only readings that began after the proxy acknowledged DRAINING count. When a reading began is
-/// reckoned on our clock, from the proxy's own time and the fastest report seen from it; a report
-/// that was held up on its way is thereby known to be old. That reckoning is late by as much as the
-/// fastest report took, so the first report that seems to be from after the ACK is passed over, and
-/// two more must say zero. This holds as long as the fastest report takes less than the time
-/// between two; one that catches up with those before it shows that it did not, and counting begins
-/// anew. A reading that says whether the proxy still uses the instance settles the question by
-/// itself: while it does, the reading is from before.
-#[derive(Debug, Default)]
-pub(super) struct Witness {
-    acknowledged: Option<Time>,
-    readings_since: u32,
-    zeros: u32,
-    last: u64,
-}
-
-/// So many readings of zero, one after the other, are a proof.
-const ZEROS_NEEDED: u32 = 2;
-
-impl Witness {
-    /// Has the proxy shown that the instance is idle?
-    pub(super) fn has_proof(&self) -> bool {
-        self.acknowledged.is_some() && self.zeros >= ZEROS_NEEDED
-    }
-
-    /// What is missing, for people.
-    pub(super) fn gap(&self, proxy: &ProxyId, last_report: Option<Time>) -> String {
-        let Some(acknowledged) = self.acknowledged else {
-            return format!("{proxy} has not acknowledged that it drains");
-        };
-        match (self.readings_since, self.last) {
-            (0, _) if last_report.is_some_and(|at| at > acknowledged) => format!(
-                "{proxy} reports no numbers for it (is it started from `tidegate bootstrap`?)"
-            ),
-            (0 | 1, _) => format!("{proxy} has not reported since it acknowledged"),
-            (_, 0) => format!("{proxy} reported it idle once, twice is needed"),
-            (_, n) => format!("{} in progress on {proxy}", counted(n, "request")),
-        }
-    }
-
-    fn acknowledge(&mut self, now: Time) {
-        self.acknowledged.get_or_insert(now);
-    }
-
-    fn count_anew(&mut self) {
-        (self.readings_since, self.zeros) = (0, 0);
-    }
-
-    fn hear(&mut self, said: Said, read_at: Time) {
-        let is_after = |acknowledged: Time| read_at > acknowledged;
-        if !self.acknowledged.is_some_and(is_after) || said.healthy == Some(true) {
-            return;
-        }
-        self.readings_since = self.readings_since.saturating_add(1);
-        if self.readings_since == 1 {
-            return;
-        }
-        self.last = said.in_progress;
-        self.zeros = if said.in_progress == 0 {
-            self.zeros.saturating_add(1)
-        } else {
-            0
-        };
-    }
-}
-
 impl Facts {
     /// The facts at a start, when nobody has spoken yet.
     pub(super) fn at_start(state: &State, now: Time) -> Self {
@@ -147,26 +92,68 @@ impl Facts {
 
     /// Does the source of `service` no longer know `instance`? False before the source has spoken.
     pub(super) fn vanished(&self, service: &ServiceName, instance: &InstanceId) -> bool {
-        self.discovered
+        self.vanished
             .get(service)
-            .is_some_and(|known| !known.contains(instance))
+            .is_some_and(|gone| gone.contains(instance))
+    }
+
+    /// Takes in what a probe found.
+    pub(super) fn hear_health(
+        &mut self,
+        service: &ServiceName,
+        instance: &InstanceId,
+        healthy: bool,
+        detail: String,
+        now: Time,
+    ) {
+        let of_service = self.health.entry(service.clone()).or_default();
+        let known = of_service.by_instance.entry(instance.clone());
+        let health = known.or_insert(Health {
+            healthy,
+            since: now,
+            detail: String::new(),
+        });
+        if health.healthy != healthy {
+            (health.healthy, health.since) = (healthy, now);
+        }
+        health.detail = detail;
+        if healthy {
+            of_service.unhealthy.remove(instance);
+        } else {
+            of_service.unhealthy.insert(instance.clone());
+        }
+    }
+
+    /// Forgets all that was observed of an instance.
+    pub(super) fn forget(&mut self, service: &ServiceName, instance: &InstanceId) {
+        if let Some(of_service) = self.health.get_mut(service) {
+            of_service.by_instance.remove(instance);
+            of_service.unhealthy.remove(instance);
+        }
+        self.witnesses.remove(&(service.clone(), instance.clone()));
     }
 
     /// The instance's health; `None` before the first probe.
     pub(super) fn health(&self, service: &ServiceName, instance: &InstanceId) -> Option<&Health> {
-        self.health.get(&(service.clone(), instance.clone()))
+        self.health.get(service)?.by_instance.get(instance)
     }
 
-    /// Has the instance been healthy for at least `span`?
+    /// The instances of `service` that fail their health check.
+    pub(super) fn unhealthy(&self, service: &ServiceName) -> Vec<InstanceId> {
+        let of_service = self.health.get(service);
+        let unhealthy = of_service.into_iter().flat_map(|known| &known.unhealthy);
+        unhealthy.cloned().collect()
+    }
+
+    /// How long the instance has been healthy; `None` if it is not.
     pub(super) fn healthy_for(
         &self,
         service: &ServiceName,
         instance: &InstanceId,
-        span: Span,
         now: Time,
-    ) -> bool {
-        let health = self.health(service, instance);
-        health.is_some_and(|h| h.healthy && Span::between(h.since, now) >= span)
+    ) -> Option<Span> {
+        let health = self.health(service, instance).filter(|h| h.healthy)?;
+        Some(Span::between(health.since, now))
     }
 
     /// Requests in progress on an instance over all proxies that say; `None` if none does.
@@ -300,70 +287,9 @@ impl ProxyFacts {
     }
 }
 
-/// A proxy's clock, as far as its reports show it.
-#[derive(Debug, Default)]
-struct Clock {
-    last_read_at_ns: u64,
-    /// Our clock minus the proxy's, as the report that came fastest in this period shows it.
-    fastest_ns: Option<i128>,
-    /// The same of the period before.
-    fastest_before_ns: Option<i128>,
-    period_began: Time,
-}
-
-/// When a report was read, on our clock.
-struct Reading {
-    at: Time,
-    /// It came so much faster than those before it that they were held up on their way.
-    catches_up: bool,
-}
-
-/// What is known of a clock is learned anew over so long, for clocks drift and are set.
-const CLOCK_PERIOD: Span = Span::secs(300);
-
-/// A reading that is older than the one before by more than this comes from a clock that was set
-/// back; by less, it was overtaken.
-const OVERTAKEN_NS_MAX: u64 = 60_000_000_000;
-
-impl Clock {
-    /// Takes in when a report that has just arrived was read; `None` if a newer one is here already.
-    fn reckon(&mut self, read_at_ns: u64, now: Time) -> Option<Reading> {
-        if read_at_ns.saturating_add(OVERTAKEN_NS_MAX) < self.last_read_at_ns {
-            *self = Self::default();
-        }
-        if read_at_ns < self.last_read_at_ns {
-            return None;
-        }
-        if Span::between(self.period_began, now) >= CLOCK_PERIOD {
-            self.fastest_before_ns = self.fastest_ns.take();
-            self.period_began = now;
-        }
-        let offset = now.as_nanosecond() - i128::from(read_at_ns);
-        let known = self.fastest_ns.into_iter().chain(self.fastest_before_ns);
-        let known = known.min();
-        let gap = i128::from(read_at_ns - self.last_read_at_ns);
-        let catches_up = known.is_some_and(|known| (known - offset) * 2 > gap);
-        self.last_read_at_ns = read_at_ns;
-        self.fastest_ns = Some(
-            self.fastest_ns
-                .map_or(offset, |fastest| fastest.min(offset)),
-        );
-        let fastest = known.map_or(offset, |known| known.min(offset));
-        let at = Time::from_nanosecond(i128::from(read_at_ns) + fastest).unwrap_or(Time::MIN);
-        Some(Reading { at, catches_up })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const fn said(in_progress: u64, healthy: Option<bool>) -> Said {
-        Said {
-            in_progress,
-            healthy,
-        }
-    }
 
     /// A proxy that says both is believed where it counts more, and its two clocks are kept apart.
     #[test]
@@ -395,49 +321,5 @@ mod tests {
         assert_eq!(hear(Source::Otlp, 1, 5, 2), Some(2));
         assert_eq!(hear(Source::Lrs, 2, 9_001, 3), Some(2));
         assert_eq!(hear(Source::Lrs, 31, 9_002, 4), Some(4), "OTLP has ended");
-    }
-
-    /// The proof rule as a table: what is read after the ACK, and whether it proves.
-    #[test]
-    fn a_proof_needs_two_zeros_that_began_after_the_ack() {
-        let (ack, later) = (Time::UNIX_EPOCH, Span::secs(1).after(Time::UNIX_EPOCH));
-        for (heard, proven) in [
-            (&[][..], false),
-            (&[0], false),
-            (&[0, 0], false),
-            (&[0, 0, 0], true),
-            (&[3, 0, 0], true),
-            (&[0, 0, 1, 0], false),
-        ] {
-            let mut witness = Witness::default();
-            witness.acknowledge(ack);
-            for reading in heard {
-                witness.hear(said(*reading, None), later);
-            }
-            assert_eq!(witness.has_proof(), proven, "{heard:?}");
-        }
-        let mut early = Witness::default();
-        early.hear(said(0, None), later);
-        early.acknowledge(later);
-        for _ in 0..9 {
-            early.hear(said(0, None), ack);
-        }
-        assert!(
-            !early.has_proof(),
-            "what was read before the ACK proves nothing"
-        );
-        let mut unaware = Witness::default();
-        unaware.acknowledge(ack);
-        for _ in 0..9 {
-            unaware.hear(said(0, Some(true)), later);
-        }
-        assert!(
-            !unaware.has_proof(),
-            "nor does a reading in which it still takes requests"
-        );
-        for _ in 0..3 {
-            unaware.hear(said(0, Some(false)), later);
-        }
-        assert!(unaware.has_proof());
     }
 }

@@ -7,66 +7,85 @@
 //! Both look at the whole service: a new version's only instance is no fleet, and were it kept
 //! although it is dead, its share of the traffic would be lost.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::barrier::{Asked, Drain, barrier, drains, not_using};
 use super::turn::{Subject, Turn};
-use super::{Cause, HookAction, HookStatus, Record, ServiceState, Stage, Wait};
+use super::{Cause, HookAction, Record, RolloutState, ServiceState, Stage, StageKind, Stand, Wait};
 use crate::domain::{
     EndpointState, Generation, Instance, InstanceId, Service, ServiceName, Time, VersionName,
 };
 
-/// Takes in what a source knows: new instances, changed ones, and ones that are another process
-/// under an old name.
+/// Takes in all that a source knows.
 pub(super) fn discover(turn: &mut Turn<'_>, service: &ServiceName, instances: Vec<Instance>) {
-    let ids = instances
-        .iter()
-        .map(|instance| instance.id.clone())
-        .collect();
-    turn.facts.discovered.insert(service.clone(), ids);
+    let found: BTreeSet<&InstanceId> = instances.iter().map(|instance| &instance.id).collect();
+    let known = turn.state.services.get(service);
+    let known = known.into_iter().flat_map(|state| &state.instances);
+    let gone = known.filter(|(id, _)| !found.contains(id));
+    let gone = gone.map(|(id, _)| id.clone()).collect();
+    turn.facts.vanished.insert(service.clone(), gone);
     for instance in instances {
-        let known = turn
-            .state
-            .services
-            .get(service)
-            .and_then(|s| s.instances.get(&instance.id));
-        let (known, stage) = match known {
-            Some(known) if known.instance == instance => continue,
-            Some(known) => (Some(known.instance.clone()), Some(known.stage.clone())),
-            None => (None, None),
-        };
-        let is_another = known.is_some_and(|known| {
-            (known.address, &known.version) != (instance.address, &instance.version)
-        });
-        if is_another {
-            forget(turn, service, &instance.id, stage.as_ref());
-        } else if stage.is_some_and(|stage| stage.endpoint().is_some()) {
-            turn.touch(service);
-        }
-        turn.record(Record::InstanceSeen {
-            service: service.clone(),
-            instance,
-        });
+        see(turn, service, instance);
     }
 }
 
+/// Takes in one that a source knows.
+pub(super) fn appear(turn: &mut Turn<'_>, service: &ServiceName, instance: Instance) {
+    if let Some(gone) = turn.facts.vanished.get_mut(service) {
+        gone.remove(&instance.id);
+    }
+    see(turn, service, instance);
+}
+
+/// Takes in that a source no longer knows one.
+pub(super) fn vanish(turn: &mut Turn<'_>, service: &ServiceName, instance: InstanceId) {
+    let known = turn.state.services.get(service);
+    if known.is_some_and(|state| state.instances.contains(&instance)) {
+        let gone = turn.facts.vanished.entry(service.clone()).or_default();
+        gone.insert(instance);
+    }
+}
+
+/// Notes a new instance, a changed one, or one that is another process under an old name.
+fn see(turn: &mut Turn<'_>, service: &ServiceName, instance: Instance) {
+    let known = turn.state.services.get(service);
+    let known = known.and_then(|state| state.instances.get(&instance.id));
+    if let Some(known) = known {
+        if known.instance == instance {
+            return;
+        }
+        let is_another = (known.instance.address, &known.instance.version)
+            != (instance.address, &instance.version);
+        let is_told = known.stage.endpoint().is_some();
+        if is_another {
+            let stage = known.stage.clone();
+            forget(turn, service, &instance.id, &stage);
+        } else if is_told {
+            turn.touch(service);
+        }
+    }
+    turn.record(Record::InstanceSeen {
+        service: service.clone(),
+        instance,
+    });
+}
+
 /// Drops an instance: lost, if proxies might still use it, else merely gone.
-fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: Option<&Stage>) {
-    turn.facts.health.remove(&(service.clone(), id.clone()));
-    turn.facts.witnesses.remove(&(service.clone(), id.clone()));
+fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: &Stage) {
+    turn.facts.forget(service, id);
     nothing_to_stop(turn, service, id);
     let (service, instance) = (service.clone(), id.clone());
-    match stage.filter(|stage| stage.endpoint().is_some()) {
-        Some(stage) => {
-            turn.touch(&service);
-            let stage = stage.to_string();
-            turn.record(Record::InstanceLost {
-                service,
-                instance,
-                stage,
-            });
-        }
-        None => turn.record(Record::InstanceGone { service, instance }),
+    if stage.endpoint().is_some() {
+        turn.touch(&service);
+        let stage = stage.to_string();
+        turn.record(Record::InstanceLost {
+            service,
+            instance,
+            stage,
+        });
+    } else {
+        turn.record(Record::InstanceGone { service, instance });
     }
 }
 
@@ -79,10 +98,9 @@ fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) 
         .values()
         .filter(|rollout| !rollout.over());
     let open = rollouts.flat_map(|rollout| {
-        let stops = rollout.hooks.iter().filter(|hook| {
+        let stops = rollout.hooks.open().filter(|hook| {
             let call = &hook.call;
             (call.action, &call.service, &call.instance) == (HookAction::Stop, service, id)
-                && hook.status != HookStatus::Done
         });
         stops.map(|hook| (rollout.spec.name.clone(), hook.call.key.clone()))
     });
@@ -98,10 +116,11 @@ fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) 
 
 /// Drops instances that their source no longer knows.
 pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
-    for (id, _, stage) in snapshot(turn, service) {
-        if !turn.facts.vanished(service, &id) {
+    let gone = turn.facts.vanished.get(service).cloned();
+    for id in gone.into_iter().flatten() {
+        let Some(stage) = stage_of(turn, service, &id) else {
             continue;
-        }
+        };
         // What is already proven goes its way to the end.
         if matches!(stage, Stage::Drained { .. } | Stage::Removed { .. }) {
             continue;
@@ -112,67 +131,55 @@ pub(super) fn drop_vanished(turn: &mut Turn<'_>, service: &ServiceName) {
         if takes_traffic && !others_serve(turn, service, joins) {
             continue;
         }
-        forget(turn, service, &id, Some(&stage));
+        forget(turn, service, &id, &stage);
     }
 }
 
 /// Is there an instance that serves, and that its source knows, or that is kept all the same?
 fn others_serve(turn: &Turn<'_>, service: &ServiceName, or_kept: bool) -> bool {
-    let Some(state) = turn.state.services.get(service) else {
-        return false;
-    };
-    state
-        .instances
-        .iter()
-        .filter(|(_, known)| known.stage == Stage::Serving)
-        .any(|(id, _)| or_kept || !turn.facts.vanished(service, id))
+    let serving = turn.select(service, |stand| stand.stage == StageKind::Serving);
+    let mut serving = serving.keys();
+    serving.any(|id| or_kept || !turn.facts.vanished(service, id))
 }
 
 /// Moves instances by their health.
 pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
-    for (id, _, stage) in snapshot(turn, name) {
-        let Some(health) = turn.facts.health(name, &id).cloned() else {
+    for id in turn.facts.unhealthy(name) {
+        let Some(stage) = stage_of(turn, name, &id) else {
             continue;
         };
-        let ready = turn
-            .facts
-            .healthy_for(name, &id, service.min_ready, turn.now);
-        match stage {
-            Stage::Registered if ready && !turn.facts.vanished(name, &id) => {
-                turn.move_to(
-                    name,
-                    &id,
-                    Stage::Ready,
-                    format!("healthy for {}", service.min_ready),
-                );
-            }
-            Stage::Ready if !health.healthy => {
-                turn.move_to(name, &id, Stage::Registered, health.detail);
-            }
+        let next = match stage {
+            Stage::Ready => Stage::Registered,
             // Proxies know it and may have sent it requests, so it does not just go.
-            Stage::Joining { .. } if !health.healthy => {
-                turn.move_to(name, &id, Stage::Suspended, health.detail);
-            }
-            Stage::Serving if !health.healthy && may_suspend(turn, name) => {
-                turn.move_to(name, &id, Stage::Suspended, health.detail);
-            }
-            Stage::Suspended if health.healthy => {
-                let generation = turn.next_generation();
-                turn.move_to(name, &id, Stage::Joining { generation }, "healthy again");
-            }
-            _ => {}
+            Stage::Joining { .. } => Stage::Suspended,
+            Stage::Serving if may_suspend(turn, name) => Stage::Suspended,
+            _ => continue,
+        };
+        let detail = turn.facts.health(name, &id).map(|h| h.detail.clone());
+        turn.move_to(name, &id, next, detail.unwrap_or_default());
+    }
+    for id in turn.ids(name, |stand| stand.stage == StageKind::Registered) {
+        let healthy_for = turn.facts.healthy_for(name, &id, turn.now);
+        if healthy_for.is_some_and(|span| span >= service.min_ready)
+            && !turn.facts.vanished(name, &id)
+        {
+            let why = format!("healthy for {}", service.min_ready);
+            turn.move_to(name, &id, Stage::Ready, why);
+        }
+    }
+    for id in turn.ids(name, |stand| stand.stage == StageKind::Suspended) {
+        if turn.facts.healthy_for(name, &id, turn.now).is_some() {
+            let generation = turn.next_generation();
+            turn.move_to(name, &id, Stage::Joining { generation }, "healthy again");
         }
     }
 }
 
 /// Would at least half of the service's instances still serve?
 fn may_suspend(turn: &Turn<'_>, service: &ServiceName) -> bool {
-    let Some(state) = turn.state.services.get(service) else {
-        return false;
-    };
-    let serving = state.count(|known| known.stage == Stage::Serving);
-    let suspended = state.count(|known| known.stage == Stage::Suspended);
+    let serving = turn.count(service, |stand| stand.stage == StageKind::Serving);
+    let suspended = turn.count(service, |stand| stand.stage == StageKind::Suspended);
     serving.saturating_sub(1) > suspended
 }
 
@@ -180,9 +187,9 @@ fn may_suspend(turn: &Turn<'_>, service: &ServiceName) -> bool {
 pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
     let mut in_force = BTreeMap::new();
-    let known = turn.state.services.get(name);
-    let known = known.into_iter().flat_map(|state| &state.instances);
-    let heard_of: Vec<(InstanceId, Time)> = known
+    let joining = turn.select(name, |stand| stand.stage == StageKind::Joining);
+    let heard_of: Vec<(InstanceId, Time)> = joining
+        .into_iter()
         .filter_map(|(id, known)| {
             let Stage::Joining { generation } = known.stage else {
                 return None;
@@ -198,7 +205,7 @@ pub(super) fn finish_joining(turn: &mut Turn<'_>, service: &Service) {
         return;
     }
     let mut unused = not_using(turn.state, turn.facts, service, &heard_of, turn.now);
-    let rollout = turn.state.rollout_of(name).filter(|r| r.runs());
+    let rollout = turn.state.running(name);
     let subject = rollout.map_or(Subject::Service(name.clone()), |rollout| {
         Subject::Rollout(rollout.spec.name.clone())
     });
@@ -217,7 +224,7 @@ fn not_healthy(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Optio
         Some(health) => &health.detail,
         None => "not probed yet",
     };
-    let known = turn.state.services.get(service)?.instances.get(id)?;
+    let known = turn.instance(service, id)?;
     Some(Wait::NotReady {
         version: known.instance.version.clone(),
         instances: vec![format!("{id}: {said}")],
@@ -230,7 +237,14 @@ pub(super) fn advance_drains(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
     let mut verdicts = drains(turn.state, turn.facts, service, turn.now);
     let (mut moved_away, mut delisted) = (BTreeMap::new(), BTreeMap::new());
-    for (id, _, stage) in snapshot(turn, name) {
+    let on_their_way = |stand: &Stand| {
+        let kind = stand.stage;
+        kind.goes() && kind != StageKind::Released
+    };
+    for id in turn.ids(name, on_their_way) {
+        let Some(stage) = stage_of(turn, name, &id) else {
+            continue;
+        };
         match stage {
             Stage::Leaving { generation, cause } => {
                 let waits = moved_away
@@ -333,10 +347,10 @@ fn wait_for(
         Cause::Operator(_) => Subject::Service(service.clone()),
         Cause::Rollout(rollout) => Subject::Rollout(rollout.clone()),
     };
-    let rollout = turn.state.rollout_of(service);
+    let rollout = turn.state.running(service);
     let replacing = rollout.filter(|rollout| {
-        let batch = rollout.batch.as_ref();
-        batch.is_some_and(|batch| batch.members.contains(id))
+        let mut batches = rollout.lanes.iter().filter_map(|lane| lane.batch.as_ref());
+        batches.any(|batch| batch.members.contains(id)) || is_taken_over(rollout, cause)
     });
     let replacing = replacing.map(|rollout| Subject::Rollout(rollout.spec.name.clone()));
     if let Some(rollout) = replacing.filter(|rollout| *rollout != subject) {
@@ -345,41 +359,29 @@ fn wait_for(
     turn.wait_all(&subject, waits.to_vec());
 }
 
-/// The instances as they stand now, so that the turn may move them while it looks at each.
-pub(super) fn snapshot(
+/// Did the rollout take over from the one that began to take the instance out?
+fn is_taken_over(rollout: &RolloutState, cause: &Cause) -> bool {
+    matches!(cause, Cause::Rollout(by) if rollout.superseded.contains(by))
+}
+
+/// Where the instance stands now, so that the turn may move it on.
+pub(super) fn stage_of(
     turn: &Turn<'_>,
     service: &ServiceName,
-) -> Vec<(InstanceId, VersionName, Stage)> {
-    let instances = turn
-        .state
-        .services
-        .get(service)
-        .into_iter()
-        .flat_map(|s| &s.instances);
-    instances
-        .map(|(id, known)| {
-            (
-                id.clone(),
-                known.instance.version.clone(),
-                known.stage.clone(),
-            )
-        })
-        .collect()
+    instance: &InstanceId,
+) -> Option<Stage> {
+    let known = turn.instance(service, instance)?;
+    Some(known.stage.clone())
 }
 
 /// The version with the most ready instances, the first by name among equals.
 pub(super) fn most_ready(state: &ServiceState) -> Option<VersionName> {
-    let mut counts = BTreeMap::<&VersionName, u32>::new();
-    for known in state
-        .instances
-        .values()
-        .filter(|known| known.stage == Stage::Ready)
-    {
-        *counts.entry(&known.instance.version).or_default() += 1;
-    }
-    let most = counts.values().copied().max()?;
-    counts
-        .into_iter()
-        .find(|(_, count)| *count == most)
-        .map(|(version, _)| version.clone())
+    let instances = &state.instances;
+    let versions = instances.versions(|stand| stand.stage == StageKind::Ready);
+    let counts = versions.into_iter().map(|version| {
+        let is_ready = |stand: &Stand| stand.stage == StageKind::Ready && stand.version == *version;
+        (instances.count(is_ready), version)
+    });
+    let most = counts.min_by_key(|(count, version)| (Reverse(*count), *version));
+    most.map(|(_, version)| version.clone())
 }

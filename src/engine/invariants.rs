@@ -1,13 +1,12 @@
-//! What must hold of every turn, whatever led to it. Checked before anything of it is persisted.
+//! What must hold of every record and every plan, whatever led to it. Checked before anything is persisted.
 //!
 //! The numbers are those of the design. That an illegal stage (joining without being ready) or a
 //! shrinking generation cannot be recorded at all is seen to by [`super::State::apply`]; that a
 //! release says what it rests on, by [`super::Proof`], which is full or names what is missing.
 
-use std::collections::BTreeMap;
-
-use super::{Cause, Effect, Record, Stage, State};
-use crate::domain::{EndpointState, InstanceId, Plan, RolloutName, ServiceName, Weight};
+use super::budget::Budget;
+use super::{Cause, Lane, Record, ServiceState, Split, Stage, StageKind, Stand, State};
+use crate::domain::{EndpointState, Instance, Plan, RolloutName, Weight};
 
 /// A broken promise: a bug of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,115 +43,81 @@ pub fn check_plan(plan: &Plan) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Checks what a turn did to the state, record by record.
-pub fn check_turn(before: &State, after: &State, effects: &[Effect]) -> Result<(), Violation> {
-    let mut moved = Moved {
-        before,
-        now: BTreeMap::new(),
-    };
-    for effect in effects {
-        let Effect::Record(entry) = effect else {
-            continue;
-        };
-        match &entry.record {
-            Record::InstanceLost {
-                service, instance, ..
-            }
-            | Record::InstanceGone { service, instance } => {
-                moved.now.insert((service, instance), None);
-            }
-            Record::InstanceMoved {
-                service,
-                instance,
-                to,
-                ..
-            } => {
-                let was_serving = moved.is_serving(service, instance);
-                moved.now.insert((service, instance), Some(to));
-                if let Stage::Leaving {
+/// Checks what a record would do to the state.
+pub fn check_record(state: &State, record: &Record) -> Result<(), Violation> {
+    match record {
+        Record::InstanceMoved {
+            service,
+            instance,
+            to:
+                Stage::Leaving {
                     cause: Cause::Rollout(rollout),
                     ..
-                } = to
-                    && was_serving
-                {
-                    budget(after, service, rollout, moved.serving(service))?;
+                },
+            ..
+        } => {
+            let Some(known) = state.services.get(service) else {
+                return Ok(());
+            };
+            match known.instances.get(instance) {
+                Some(moved) if moved.stage == Stage::Serving => {
+                    may_leave(state, known, rollout, &moved.instance)
                 }
+                _ => Ok(()),
             }
-            Record::VersionTornDown { service, version } => {
-                let unrouted = before.services.get(service).and_then(|state| {
-                    state
-                        .versions
-                        .iter()
-                        .find(|known| known.name == *version)?
-                        .unrouted
-                });
-                if unrouted.is_none_or(|generation| generation > before.generation) {
-                    return violated(6, format!("{service}/{version} is torn down while routed"));
-                }
+        }
+        Record::VersionTornDown { service, version } => {
+            let known = state.services.get(service);
+            let unrouted = known.and_then(|known| {
+                let mut versions = known.versions.iter();
+                versions.find(|known| known.name == *version)?.unrouted
+            });
+            if unrouted.is_none_or(|generation| generation > state.generation) {
+                return violated(6, format!("{service}/{version} is torn down while routed"));
             }
-            _ => {}
+            Ok(())
         }
-    }
-    Ok(())
-}
-
-/// The instances as they stood at one record of a turn.
-struct Moved<'a> {
-    before: &'a State,
-    /// Those that have changed since the turn began; `None` for one that is no longer known.
-    now: BTreeMap<(&'a ServiceName, &'a InstanceId), Option<&'a Stage>>,
-}
-
-impl<'a> Moved<'a> {
-    fn is_serving(&self, service: &'a ServiceName, instance: &'a InstanceId) -> bool {
-        match self.now.get(&(service, instance)) {
-            Some(stage) => *stage == Some(&Stage::Serving),
-            None => self.before.services.get(service).is_some_and(|state| {
-                let known = state.instances.get(instance);
-                known.is_some_and(|known| known.stage == Stage::Serving)
-            }),
-        }
-    }
-
-    fn serving(&self, service: &'a ServiceName) -> u32 {
-        let known = self.before.services.get(service);
-        let known = known.into_iter().flat_map(|state| &state.instances);
-        let unmoved = known
-            .filter(|(id, _)| !self.now.contains_key(&(service, id)))
-            .filter(|(_, known)| known.stage == Stage::Serving);
-        let moved = self
-            .now
-            .iter()
-            .filter(|((of, _), stage)| *of == service && **stage == Some(&Stage::Serving));
-        u32::try_from(unmoved.count() + moved.count()).unwrap_or(u32::MAX)
+        _ => Ok(()),
     }
 }
 
-/// Invariant 1: what a rollout takes out stays within its budget.
-fn budget(
-    after: &State,
-    service: &ServiceName,
+/// Invariant 1: what a rollout takes out stays within its budget, or has no traffic to lose.
+fn may_leave(
+    state: &State,
+    known: &ServiceState,
     rollout: &RolloutName,
-    serving: u32,
+    instance: &Instance,
 ) -> Result<(), Violation> {
-    let Some(rollout) = after.rollouts.get(rollout) else {
+    let version = &instance.version;
+    let has_share = |split: &Split| split.of(version) > Weight::NONE;
+    if known.split.as_ref().is_some_and(|split| !has_share(split)) {
+        return Ok(());
+    }
+    let Some(rollout) = state.rollouts.get(rollout) else {
         return Ok(());
     };
-    let Some(started) = &rollout.started else {
+    let Some(rolling) = rollout.spec.strategy.rolling() else {
+        let id = &instance.id;
+        return violated(1, format!("{id} of {version} goes and has a share"));
+    };
+    let is_here = |lane: &&Lane| {
+        let place = lane.place.as_ref();
+        place.is_none_or(|place| place.holds(&instance.locality))
+    };
+    let Some(lane) = rollout.lanes.iter().find(is_here) else {
         return Ok(());
     };
-    let rolling = rollout.spec.rolling;
-    let surge = rolling.max_surge.up_to(started.desired);
-    let unavailable = rolling
-        .max_unavailable
-        .within(started.desired)
-        .max(u32::from(surge == 0));
-    let floor = started.desired.saturating_sub(unavailable);
-    if serving < floor {
-        return violated(
-            1,
-            format!("{serving} instances of {service} serve, {floor} must"),
-        );
+    let serves = |stand: &Stand| {
+        let place = lane.place.as_ref();
+        let is_here = place.is_none_or(|place| place.holds(&stand.locality));
+        is_here && stand.stage == StageKind::Serving
+    };
+    let left = known.instances.count(serves).saturating_sub(1);
+    let floor = Budget::of(rolling, lane.desired).floor;
+    if left < floor {
+        let service = &rollout.spec.service;
+        let what = format!("{left} instances of {service} serve, {floor} must");
+        return violated(1, what);
     }
     Ok(())
 }

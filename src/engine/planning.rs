@@ -5,7 +5,7 @@
 //! is no longer counted before it is drained, so a version never gets more than it can carry while
 //! a change is on its way.
 
-use super::{ServiceState, Stage, State};
+use super::{ServiceState, Split, StageKind, Stand, State, VersionState};
 use crate::domain::{
     Endpoint, EndpointState, Generation, Plan, Rps, Service, ServicePlan, VersionName, VersionPlan,
     Weight, split_weights,
@@ -24,6 +24,17 @@ pub fn plan(state: &State, generation: Generation) -> Plan {
     }
 }
 
+/// The split that follows from what instances carry.
+pub(super) fn split_by_capacity(service: &Service, state: &ServiceState) -> Split {
+    let weights = weights(service, state);
+    let versions = state.versions.iter().zip(weights);
+    let weights = versions.map(|(v, weight)| (v.name.clone(), weight.unwrap_or_default()));
+    Split {
+        weights: weights.collect(),
+        mirror: None,
+    }
+}
+
 fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
     let weights = weights(service, state);
     let versions = state
@@ -34,6 +45,7 @@ fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
             name: version.name.clone(),
             routed: weight.is_some(),
             weight: weight.unwrap_or(Weight::NONE),
+            mirrored: mirrored(state, &version.name),
             endpoints: endpoints(service, state, &version.name),
         });
     ServicePlan {
@@ -47,8 +59,22 @@ fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
     }
 }
 
+/// The share of the requests of which a version gets copies, if it has anybody to take them.
+fn mirrored(state: &ServiceState, version: &VersionName) -> Weight {
+    let mirror = state.split.as_ref().and_then(|split| split.mirror.as_ref());
+    let takes = |stand: &Stand| {
+        stand.version == *version && stand.stage.endpoint() == Some(EndpointState::Healthy)
+    };
+    match mirror {
+        Some((to, share)) if to == version && state.instances.any(takes) => *share,
+        _ => Weight::NONE,
+    }
+}
+
 fn endpoints(service: &Service, state: &ServiceState, version: &VersionName) -> Vec<Endpoint> {
-    let told = state.of_version(version).filter_map(|(id, known)| {
+    let is_told = |stand: &Stand| stand.version == *version && stand.stage.endpoint().is_some();
+    let told = state.instances.select(is_told).into_iter();
+    let told = told.filter_map(|(id, known)| {
         let told = known.stage.endpoint()?;
         Some(Endpoint {
             id: id.clone(),
@@ -68,34 +94,35 @@ fn capacity(service: &Service, own: Option<Rps>) -> u32 {
 
 /// The weight of each version, `None` for one that routes leave out.
 ///
-/// Counted first are instances that serve. Should there be none, those that still take requests
-/// although they join or leave: thin is better than nothing. Should there be none of these either,
+/// Where a split is decided it holds, as far as its versions have anybody who takes requests. Otherwise
+/// capacity decides. Counted first are instances that serve. Should there be none, those that still take
+/// requests although they join or leave: thin is better than nothing. Should there be none of these either,
 /// no version is routed and the routes answer 503 themselves.
 fn weights(service: &Service, state: &ServiceState) -> Vec<Option<Weight>> {
-    let serving = |stage: &Stage| matches!(stage, Stage::Serving);
-    let told_healthy = |stage: &Stage| stage.endpoint() == Some(EndpointState::Healthy);
-    let counted = |counts: &dyn Fn(&Stage) -> bool| -> Vec<u64> {
-        let of_version = |version: &VersionName| -> u64 {
-            let counted = state
-                .of_version(version)
-                .filter(|(_, known)| counts(&known.stage));
-            counted
-                .map(|(_, known)| u64::from(capacity(service, known.instance.capacity)))
-                .sum()
+    let counted = |counts: &dyn Fn(StageKind) -> bool| -> Vec<u64> {
+        let of_version = |version: &VersionState| {
+            let counts = |stand: &Stand| stand.version == version.name && counts(stand.stage);
+            match version.unrouted {
+                Some(_) => 0,
+                None => state.instances.capacity(service.capacity, counts),
+            }
         };
-        let versions = state.versions.iter();
-        versions
-            .map(|v| {
-                if v.unrouted.is_some() {
-                    0
-                } else {
-                    of_version(&v.name)
-                }
-            })
-            .collect()
+        state.versions.iter().map(of_version).collect()
     };
-    let split =
-        split_weights(&counted(&serving)).or_else(|| split_weights(&counted(&told_healthy)));
+    let serving = |kind| kind == StageKind::Serving;
+    let told_healthy = |kind: StageKind| kind.endpoint() == Some(EndpointState::Healthy);
+    let decided = state.split.as_ref().and_then(|split| {
+        let taking = counted(&told_healthy);
+        let versions = state.versions.iter().zip(taking);
+        let shares = versions.map(|(version, taking)| match taking {
+            0 => 0,
+            _ => u64::from(split.of(&version.name).get()),
+        });
+        split_weights(&shares.collect::<Vec<_>>())
+    });
+    let split = decided
+        .or_else(|| split_weights(&counted(&serving)))
+        .or_else(|| split_weights(&counted(&told_healthy)));
     let Some(split) = split else {
         return vec![None; state.versions.len()];
     };

@@ -2,7 +2,7 @@
 
 use super::facts::ProxyFacts;
 use super::turn::Turn;
-use super::{Actor, ProxyEvent, Record, Stage};
+use super::{Actor, ProxyEvent, Record, StageKind};
 use crate::domain::{Generation, ProxyId, ProxyIdentity, Span};
 
 /// Takes in a proxy's event.
@@ -36,10 +36,11 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
 /// From here the proxy's readings count for everything that drains as of `generation`.
 fn acknowledge_drains(turn: &mut Turn<'_>, proxy: &ProxyId, generation: Generation) {
     for (service, state) in &turn.state.services {
-        for (id, known) in &state.instances {
-            let drains =
-                matches!(&known.stage, Stage::Draining { generation: g, .. } if *g <= generation);
-            if drains {
+        let draining = state
+            .instances
+            .select(|stand| stand.stage == StageKind::Draining);
+        for (id, known) in draining {
+            if known.stage.needs().is_some_and(|g| g <= generation) {
                 turn.facts.acknowledge_drain(service, id, proxy, turn.now);
             }
         }
@@ -52,15 +53,9 @@ const FORGOTTEN_AFTER: Span = Span::secs(24 * 3600);
 
 /// Forgets proxies that are long gone, but never while something may wait for their word.
 pub(super) fn forget_long_gone(turn: &mut Turn<'_>) {
-    let drains = turn
-        .state
-        .services
-        .values()
-        .flat_map(|state| state.instances.values());
+    let mut services = turn.state.services.values();
     let busy = turn.state.rollouts.values().any(|rollout| !rollout.over())
-        || drains
-            .into_iter()
-            .any(|known| known.stage.cause().is_some());
+        || services.any(|state| state.instances.any(|stand| stand.stage.goes()));
     if busy {
         return;
     }

@@ -4,14 +4,17 @@
 //! and nothing that it could compute.
 
 mod about;
+mod parts;
 mod sentence;
+
+pub use parts::{HookAction, HookCall, Origin, Outcome, Split, Turned};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Stage};
 use crate::domain::{
-    Documents, Generation, Instance, InstanceId, ProxyId, ProxyIdentity, Rollout, RolloutName,
-    ServiceName, Span, Time, VersionName,
+    Documents, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity, Rollout,
+    RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
 };
 
 /// One line of the journal.
@@ -27,17 +30,35 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Record {
+    /// Somebody said that what waits for a word may go on.
+    Approved {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Some instances of the old version are to be replaced now.
     BatchBegan {
         /// The rollout.
         rollout: RolloutName,
+        /// The part of the fleet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lane: Option<PlaceName>,
         /// Which instances.
         members: Vec<InstanceId>,
+        /// The zone of the last of them, where instances are spread over zones.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_zone: Option<String>,
     },
     /// A batch is replaced.
     BatchDone {
         /// The rollout.
         rollout: RolloutName,
+        /// The part of the fleet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lane: Option<PlaceName>,
     },
     /// The watch at the end began.
     BakeBegan {
@@ -143,6 +164,29 @@ pub enum Record {
         /// The instance.
         instance: Instance,
     },
+    /// The old instances that stayed for an undo go.
+    KeepEnded {
+        /// The service.
+        service: ServiceName,
+    },
+    /// A part of the fleet begins.
+    LaneBegan {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Where.
+        place: PlaceName,
+        /// So many instances serve there.
+        desired: u32,
+        /// No more than so many are replaced.
+        quota: Option<u32>,
+    },
+    /// A part of the fleet is replaced.
+    LaneDone {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Where.
+        place: Option<PlaceName>,
+    },
     /// An operator's verdict: this proxy will not come back.
     ProxyForgotten {
         /// The proxy.
@@ -173,6 +217,9 @@ pub enum Record {
         by: Actor,
         /// Why.
         reason: Option<String>,
+        /// How far, and how fast.
+        #[serde(default)]
+        how: Turned,
     },
     /// The document of a running rollout changed; its new numbers hold from now on.
     RolloutAmended {
@@ -188,6 +235,9 @@ pub enum Record {
         rollout: RolloutName,
         /// How.
         outcome: Outcome,
+        /// The old instances stay until then, so that it can be undone in one step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep_until: Option<Time>,
     },
     /// A rollout that ended long ago leaves the state; what was written of it stays in the journal for
     /// as long as anything does.
@@ -242,6 +292,19 @@ pub enum Record {
         from: VersionName,
         /// So many instances are to be ready throughout, but for its budgets.
         desired: u32,
+        /// What they carried, in requests per second, or in instances where nobody says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capacity: Option<u64>,
+        /// The shares of the traffic that it goes through, where it does.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<RolloutStep>,
+    },
+    /// A newer rollout of the service takes over what this one has begun.
+    RolloutSuperseded {
+        /// The rollout that ends.
+        rollout: RolloutName,
+        /// The one that takes over.
+        by: RolloutName,
     },
     /// This version answers for its service.
     StableChosen {
@@ -272,6 +335,22 @@ pub enum Record {
         /// Why.
         reason: Option<String>,
     },
+    /// A step's time is over.
+    StepDone {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Its number, from 0.
+        step: u32,
+        /// Why it went on.
+        why: String,
+    },
+    /// What a step asks for is in force.
+    StepReached {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Its number, from 0.
+        step: u32,
+    },
     /// A version gets a cluster and a place in the routes, with no weight yet.
     VersionRouted {
         /// The service.
@@ -295,64 +374,39 @@ pub enum Record {
         /// The generation without it.
         generation: Generation,
     },
+    /// A wave is done.
+    WaveDone {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Its name.
+        wave: String,
+    },
+    /// A wave stands where it stood before it began.
+    WaveRolledBack {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Its name.
+        wave: String,
+    },
+    /// The traffic is split by decision, and not by what instances carry.
+    WeightsChosen {
+        /// The service.
+        service: ServiceName,
+        /// The rollout that decides.
+        rollout: RolloutName,
+        /// The split.
+        split: Split,
+        /// Why.
+        why: String,
+    },
+    /// The traffic follows what instances carry again.
+    WeightsReleased {
+        /// The service.
+        service: ServiceName,
+    },
 }
 
 /// Journals of the first versions do not count attempts.
 const fn once() -> u32 {
     1
-}
-
-/// Where a rollout comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Origin {
-    /// A document; should that be deleted while it runs, the rollout holds.
-    Document,
-    /// `undo` of an earlier one.
-    Undo,
-}
-
-/// How a rollout ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Outcome {
-    /// The new version serves alone.
-    Done,
-    /// The old version serves alone again.
-    RolledBack,
-}
-
-/// A call that starts or stops one instance. Made at least once: the key stays the same when it is
-/// made again, so that the other side can tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookCall {
-    /// The idempotency key.
-    pub key: String,
-    /// What is to be done.
-    pub action: HookAction,
-    /// The service.
-    pub service: ServiceName,
-    /// The old instance that is replaced (`start`) or may be stopped (`stop`).
-    pub instance: InstanceId,
-    /// The version to start, or the version of the instance to stop.
-    pub version: VersionName,
-}
-
-/// What a hook is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HookAction {
-    /// Start an instance of a version in the place of another.
-    Start,
-    /// Stop an instance: it is safe now.
-    Stop,
-}
-
-impl std::fmt::Display for HookAction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-        })
-    }
 }

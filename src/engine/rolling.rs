@@ -1,165 +1,179 @@
-//! The rolling strategy: which instances of the old version go next, and which new ones come.
+//! The rolling strategy: which instances of the old versions go next, and which new ones come.
 //!
-//! It is planned from facts each turn. A batch names the old instances that are being replaced;
-//! everything else (how many may join, how many may leave) follows from counts, so instances that
-//! appear, vanish or fail half-way only change what is counted. Going back is the same with the two
-//! versions swapped.
+//! It is planned from facts each turn, lane by lane. A batch names the old instances that are being
+//! replaced; everything else (how many may join, how many may leave) follows from counts, so instances
+//! that appear, vanish or fail half-way only change what is counted. Going back is the same with the
+//! version that served before as the one that comes.
 //!
 //! Whoever calls this has made sure that everything decided before is in force.
 
 mod hooks;
+mod order;
 
-use super::instances::{begin_leaving, snapshot};
-use super::state::{Bake, Batch, RolloutState, Started};
-use super::turn::{Subject, Turn};
-use super::{Cause, InstanceState, Outcome, Record, Stage, Wait};
-use crate::domain::{InstanceId, RolloutName, ServiceName, Span, VersionName};
+use super::budget::Budget;
+use super::course::Course;
+use super::instances::begin_leaving;
+use super::shift;
+use super::state::{Bake, Batch, Lane};
+use super::turn::Turn;
+use super::{Cause, Outcome, Record, Stage, StageKind, Stand, Wait};
+use crate::domain::{PlaceName, Rolling, RolloutName};
 
-/// What a rollout has to go by in this turn.
-struct Roll {
-    name: RolloutName,
-    service: ServiceName,
-    /// The version that goes.
-    old: VersionName,
-    /// The version that comes.
-    new: VersionName,
-    desired: u32,
-    /// So many instances may be told to the proxies at once.
-    ceiling: u32,
-    /// So many must serve when one more leaves.
-    floor: u32,
-    state: RolloutState,
+/// A lane of a rollout in this turn.
+pub(super) struct Roll {
+    course: Course,
+    rolling: Rolling,
+    lane: Lane,
+    budget: Budget,
 }
 
-/// Takes the rollout as far as it may go in this turn.
+/// Takes a rollout of the whole fleet as far as it may go in this turn.
 pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
-    let Some(roll) = Roll::of(turn, name) else {
+    let Some(roll) = Roll::of(turn, name, None) else {
         return;
     };
-    match roll.state.batch.clone() {
-        Some(batch) => roll.work_on(turn, &batch),
-        None => roll.choose_next(turn),
+    if shift::unwind(turn, &roll.course) && roll.advance(turn) {
+        roll.conclude(turn);
     }
+}
+
+/// Takes one lane as far as it may go in this turn. True when all of it is replaced.
+pub(super) fn advance_lane(turn: &mut Turn<'_>, name: &RolloutName, place: &PlaceName) -> bool {
+    let roll = Roll::of(turn, name, Some(place));
+    roll.is_some_and(|roll| roll.advance(turn) && roll.fill_up(turn, roll.lane_goal()))
 }
 
 /// Is everything replaced, and only instances that should have come are missing?
 pub(super) fn only_waits_for_more(turn: &Turn<'_>, name: &RolloutName) -> bool {
-    Roll::of(turn, name).is_some_and(|roll| {
-        roll.state.batch.is_none()
-            && !matches!(roll.state.bake, Bake::Began(_))
-            && roll.remaining(turn).is_empty()
-            && roll.count_new(turn, |stage| *stage == Stage::Serving) > 0
+    Roll::of(turn, name, None).is_some_and(|roll| {
+        roll.lane.batch.is_none()
+            && !matches!(roll.course.state(turn).bake, Bake::Began(_))
+            && roll.remaining(turn) == 0
+            && roll.count_new(turn, |kind| kind == StageKind::Serving) > 0
     })
 }
 
 /// Ends a rollout as it stands.
 pub(super) fn end(turn: &mut Turn<'_>, name: &RolloutName, outcome: Outcome) {
-    if let Some(roll) = Roll::of(turn, name) {
-        roll.end(turn, outcome);
+    if let Some(course) = Course::of(turn, name) {
+        course.end(turn, outcome, None);
     }
 }
 
 impl Roll {
-    fn of(turn: &Turn<'_>, name: &RolloutName) -> Option<Self> {
-        let state = turn.state.rollouts.get(name)?.clone();
-        let Started { from, desired, .. } = state.started.clone()?;
-        let (old, new) = if state.aborted {
-            (state.spec.to.clone(), from)
-        } else {
-            (from, state.spec.to.clone())
-        };
-        let rolling = state.spec.rolling;
-        let surge = rolling.max_surge.up_to(desired);
-        // A budget of less than one instance on both sides would never move anything.
-        let unavailable = rolling
-            .max_unavailable
-            .within(desired)
-            .max(u32::from(surge == 0));
+    fn of(turn: &Turn<'_>, name: &RolloutName, place: Option<&PlaceName>) -> Option<Self> {
+        let course = Course::of(turn, name)?;
+        let state = course.state(turn);
+        let rolling = state.spec.strategy.rolling()?.clone();
+        let lane = state.lane(place)?.clone();
+        let budget = Budget::of(&rolling, lane.desired);
         Some(Self {
-            name: name.clone(),
-            service: state.spec.service.clone(),
-            old,
-            new,
-            desired,
-            ceiling: desired.saturating_add(surge),
-            floor: desired.saturating_sub(unavailable),
-            state,
+            course,
+            rolling,
+            lane,
+            budget,
         })
+    }
+
+    /// True when nothing is left to replace.
+    fn advance(&self, turn: &mut Turn<'_>) -> bool {
+        match &self.lane.batch {
+            Some(batch) => {
+                self.work_on(turn, batch);
+                false
+            }
+            None => self.choose_next(turn),
+        }
     }
 
     // --- between batches
 
-    fn choose_next(&self, turn: &mut Turn<'_>) {
-        let mut members = self.remaining(turn);
-        let to_replace = members.len().saturating_sub(self.holdback());
-        let staying = u32::try_from(members.len()).unwrap_or(u32::MAX);
+    fn choose_next(&self, turn: &mut Turn<'_>) -> bool {
+        let staying = self.remaining(turn);
         // What was in the middle of being replaced when the rollout turned round comes back first.
-        if self.state.aborted && !self.fill_up(turn, self.desired.saturating_sub(staying)) {
-            return;
+        let back = self.course.turned.is_some();
+        if back && !self.fill_up(turn, self.lane.desired.saturating_sub(staying)) {
+            return false;
         }
-        if to_replace > 0 {
-            let size = self.state.spec.rolling.batch.up_to(self.desired).max(1) as usize;
-            members.truncate(size.min(to_replace));
-            turn.record(Record::BatchBegan {
-                rollout: self.name.clone(),
-                members,
-            });
-        } else if self.state.aborted {
-            self.finish(turn, Outcome::RolledBack);
-        } else {
-            self.bake(turn);
+        let to_replace = self.to_replace(turn);
+        if to_replace == 0 {
+            return true;
+        }
+        let size = self
+            .rolling
+            .batch_after(self.lane.batches_done, self.lane.desired);
+        let (members, last_zone) = self.next_members(turn, size.min(to_replace));
+        turn.record(Record::BatchBegan {
+            rollout: self.course.name.clone(),
+            lane: self.lane.place.clone(),
+            members,
+            last_zone,
+        });
+        false
+    }
+
+    /// So many old instances are to go yet.
+    fn to_replace(&self, turn: &Turn<'_>) -> u32 {
+        let remaining = self.remaining(turn).saturating_sub(self.holdback(turn));
+        let back = self.course.turned.is_some();
+        match self.lane.quota.filter(|_| !back) {
+            Some(quota) => {
+                let replaced = self.count_new(turn, StageKind::stays);
+                remaining.min(quota.saturating_sub(replaced))
+            }
+            None => remaining,
         }
     }
 
-    /// Old instances that nobody has begun to replace, sick ones first.
-    fn remaining(&self, turn: &Turn<'_>) -> Vec<InstanceId> {
-        let mut remaining: Vec<(bool, InstanceId)> = snapshot(turn, &self.service)
-            .into_iter()
-            .filter(|(_, version, _)| *version == self.old)
-            .filter(|(_, _, stage)| stays(stage))
-            .map(|(id, _, stage)| (stage != Stage::Suspended, id))
-            .collect();
-        remaining.sort();
-        remaining.into_iter().map(|(_, id)| id).collect()
+    /// So many old instances nobody has begun to replace.
+    fn remaining(&self, turn: &Turn<'_>) -> u32 {
+        self.course.count(turn, |stand| self.is_remaining(stand))
+    }
+
+    fn is_remaining(&self, stand: &Stand) -> bool {
+        stand.version != self.course.new && stand.stage.stays() && self.is_here(stand)
     }
 
     /// Old instances that stay until the bake is over; never all of them.
-    fn holdback(&self) -> usize {
-        let bake = self.state.spec.bake;
-        if self.state.aborted || bake.span.is_zero() || self.state.bake == Bake::Done {
+    fn holdback(&self, turn: &Turn<'_>) -> u32 {
+        let state = self.course.state(turn);
+        let bake = state.spec.bake;
+        let is_over = state.bake == Bake::Done || bake.span.is_zero();
+        if self.course.turned.is_some() || self.lane.place.is_some() || is_over {
             return 0;
         }
-        bake.holdback.min(self.desired.saturating_sub(1)) as usize
+        bake.holdback.min(self.lane.desired.saturating_sub(1))
     }
 
-    fn bake(&self, turn: &mut Turn<'_>) {
-        let rollout = self.name.clone();
-        let bake = self.state.spec.bake;
-        match self.state.bake {
-            Bake::Ahead if !bake.span.is_zero() => turn.record(Record::BakeBegan { rollout }),
-            Bake::Began(at) if Span::between(at, turn.now) < bake.span => {
-                let wait = Wait::Bake {
-                    span: bake.span,
-                    holdback: u32::try_from(self.remaining(turn).len()).unwrap_or(u32::MAX),
-                };
-                turn.wait(self.subject(), wait);
-            }
-            Bake::Began(_) => turn.record(Record::BakeDone { rollout }),
-            Bake::Ahead | Bake::Done => self.finish(turn, Outcome::Done),
+    /// The end of a rollout of the whole fleet.
+    fn conclude(&self, turn: &mut Turn<'_>) {
+        let span = self.course.state(turn).spec.bake.span;
+        let outcome = match self.course.turned {
+            Some(_) => Outcome::RolledBack,
+            None if !self.course.bake(turn, span, self.remaining(turn)) => return,
+            None => Outcome::Done,
+        };
+        // After the bake those that were held back are replaced, too.
+        let done = self.to_replace(turn) == 0 && self.fill_up(turn, self.lane.desired);
+        if done && !self.any_on_its_way_out(turn) {
+            self.course.end(turn, outcome, None);
         }
     }
 
-    fn finish(&self, turn: &mut Turn<'_>, outcome: Outcome) {
-        if self.fill_up(turn, self.desired) {
-            self.end(turn, outcome);
-        }
+    /// Does an instance that this rollout takes out still have something to show?
+    fn any_on_its_way_out(&self, turn: &Turn<'_>) -> bool {
+        let state = self.course.state(turn);
+        let goes = |s: &Stand| s.stage.goes() && s.stage != StageKind::Released;
+        let going = turn.select(&self.course.service, goes);
+        let mut causes = going.values().map(|known| known.stage.cause());
+        causes.any(|cause| matches!(cause, Some(Cause::Rollout(by)) if state.answers_for(by)))
     }
 
     /// Brings instances of the version that comes up to `goal`. True when so many serve and no hook
     /// call is open.
     fn fill_up(&self, turn: &mut Turn<'_>, goal: u32) -> bool {
         let hooks_done = self.call_hooks(turn, &self.places_left_empty(turn), goal);
-        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
+        let serving = self.count_new(turn, |kind| kind == StageKind::Serving);
         if serving < goal {
             self.admit(turn, goal);
             self.wait_for_new(turn, goal);
@@ -167,73 +181,63 @@ impl Roll {
         serving >= goal && hooks_done
     }
 
-    fn end(&self, turn: &mut Turn<'_>, outcome: Outcome) {
-        let (service, rollout) = (self.service.clone(), self.name.clone());
-        if outcome == Outcome::Done {
-            turn.record(Record::StableChosen {
-                service,
-                version: self.new.clone(),
-            });
-        }
-        turn.record(Record::RolloutEnded { rollout, outcome });
+    /// So many new instances there are when the lane is done.
+    fn lane_goal(&self) -> u32 {
+        let desired = self.lane.desired;
+        let quota = self.lane.quota.filter(|_| self.course.turned.is_none());
+        quota.unwrap_or(desired).min(desired)
     }
 
     // --- within a batch
 
     fn work_on(&self, turn: &mut Turn<'_>, batch: &Batch) {
-        let staying = self
-            .remaining(turn)
-            .into_iter()
-            .filter(|id| !batch.members.contains(id));
-        let staying = u32::try_from(staying.count()).unwrap_or(u32::MAX);
-        let goal = self.desired.saturating_sub(staying);
+        let instances = batch.members.iter();
+        let in_batch = instances.filter(|id| {
+            let known = turn.instance(&self.course.service, id);
+            known.is_some_and(|k| k.instance.version != self.course.new && k.stage.kind().stays())
+        });
+        let in_batch = u32::try_from(in_batch.count()).unwrap_or(u32::MAX);
+        let staying = self.remaining(turn).saturating_sub(in_batch);
+        let goal = self.lane.desired.saturating_sub(staying);
         let hooks_done = self.call_hooks(turn, &batch.members, goal);
         self.admit(turn, goal);
-        let serving = self.count_new(turn, |stage| matches!(stage, Stage::Serving));
+        let serving = self.count_new(turn, |kind| kind == StageKind::Serving);
         if serving < goal {
             self.wait_for_new(turn, goal);
         }
         let members_done = self.let_go(turn, batch);
         if serving >= goal && members_done && hooks_done {
             turn.record(Record::BatchDone {
-                rollout: self.name.clone(),
+                rollout: self.course.name.clone(),
+                lane: self.lane.place.clone(),
             });
         }
     }
 
     /// Tells the proxies of new instances, as many as the goal wants and the ceiling allows.
     fn admit(&self, turn: &mut Turn<'_>, goal: u32) {
-        let told = self.count_all(turn, |stage| stage.endpoint().is_some());
-        let here = self.count_new(turn, stays);
-        let room = self
-            .ceiling
-            .saturating_sub(told)
-            .min(goal.saturating_sub(here));
-        self.take_in(turn, &self.new, room);
+        let told = |turn: &Turn<'_>| self.count_all(turn, |kind| kind.endpoint().is_some());
+        let here = self.count_new(turn, StageKind::stays);
+        let room = self.budget.ceiling.saturating_sub(told(turn));
+        let room = room.min(goal.saturating_sub(here));
+        let is_new = |stand: &Stand| stand.version == self.course.new && self.is_here(stand);
+        self.course.take_in(turn, room, is_new, |_, _| true);
         // Should old ones have been lost meanwhile, others of the old version stand in for them.
-        if !self.state.aborted {
-            let told = self.count_all(turn, |stage| stage.endpoint().is_some());
-            self.take_in(turn, &self.old, self.desired.saturating_sub(told));
-        }
-    }
-
-    fn take_in(&self, turn: &mut Turn<'_>, of: &VersionName, room: u32) {
-        let ready = snapshot(turn, &self.service)
-            .into_iter()
-            .filter(|(_, version, stage)| version == of && *stage == Stage::Ready)
-            .filter(|(id, version, _)| *version == self.new || !self.has_stopped(id, version));
-        for (id, _, _) in ready.take(room as usize) {
-            let generation = turn.next_generation();
-            let why = format!("{} takes it in", self.name);
-            turn.move_to(&self.service, &id, Stage::Joining { generation }, why);
+        if self.course.turned.is_none() {
+            let room = self.lane.desired.saturating_sub(told(turn));
+            let is_old = |stand: &Stand| stand.version == self.course.from && self.is_here(stand);
+            self.course.take_in(turn, room, is_old, |turn, id| {
+                !self.has_stopped(turn, id, &self.course.from)
+            });
         }
     }
 
     /// Begins to take the batch's members out, as far as the floor allows. True when all are gone.
     fn let_go(&self, turn: &mut Turn<'_>, batch: &Batch) -> bool {
+        let service = &self.course.service;
         let mut all_gone = true;
         for id in &batch.members {
-            let Some(known) = self.member(turn, id) else {
+            let Some(known) = turn.instance(service, id) else {
                 continue;
             };
             let stage = known.stage.clone();
@@ -242,29 +246,23 @@ impl Roll {
                 stage,
                 Stage::Released { .. } | Stage::Registered | Stage::Ready
             );
-            if out || known.instance.version != self.old {
+            if out || known.instance.version == self.course.new {
                 continue;
             }
             all_gone = false;
-            if !stays(&stage) {
+            if !stage.kind().stays() {
                 continue;
             }
             // A sick one takes nothing, so its going costs nothing.
-            let serving = self.count_all(turn, |stage| matches!(stage, Stage::Serving));
-            let without = serving.saturating_sub(u32::from(stage == Stage::Serving));
-            if stage != Stage::Suspended && without < self.floor {
-                turn.wait(
-                    self.subject(),
-                    Wait::Ready {
-                        ready: serving,
-                        floor: self.floor,
-                    },
-                );
+            let (ready, floor) = (self.serving(turn), self.budget.floor);
+            let without = ready.saturating_sub(u32::from(stage == Stage::Serving));
+            if stage != Stage::Suspended && without < floor {
+                turn.wait(self.course.subject(), Wait::Ready { ready, floor });
                 continue;
             }
-            let cause = Cause::Rollout(self.name.clone());
-            let why = format!("{} replaces it by {}", self.name, self.new);
-            begin_leaving(turn, &self.service, id, &stage, cause, &why);
+            let cause = Cause::Rollout(self.course.name.clone());
+            let why = format!("{} replaces it by {}", self.course.name, self.course.new);
+            begin_leaving(turn, service, id, &stage, cause, &why);
         }
         all_gone
     }
@@ -272,76 +270,29 @@ impl Roll {
     // --- counts
 
     fn wait_for_new(&self, turn: &mut Turn<'_>, goal: u32) {
-        let (mut unready, mut here) = (Vec::new(), 0);
-        for (id, version, stage) in snapshot(turn, &self.service) {
-            if version != self.new || is_on_its_way_out(&stage) {
-                continue;
-            }
-            here += 1;
-            if stage == Stage::Ready {
-                unready.push(format!(
-                    "{id}: no more than {} may be listed at once",
-                    self.ceiling
-                ));
-            } else if matches!(stage, Stage::Registered | Stage::Suspended) {
-                let health = turn.facts.health(&self.service, &id);
-                let said = match health {
-                    None => "not probed yet",
-                    Some(health) if health.healthy => "healthy, but not for minReady yet",
-                    Some(health) => &health.detail,
-                };
-                unready.push(format!("{id}: {said}"));
-            }
-        }
-        let version = self.new.clone();
-        if !unready.is_empty() {
-            let wait = Wait::NotReady {
-                version: version.clone(),
-                instances: unready,
-            };
-            turn.wait(self.subject(), wait);
-        }
-        if here < goal {
-            turn.wait(
-                self.subject(),
-                Wait::Instances {
-                    version,
-                    missing: goal - here,
-                },
-            );
-        }
+        let ceiling = self.budget.ceiling;
+        self.course
+            .wait_for_new(turn, goal, ceiling, |stand| self.is_here(stand));
     }
 
-    fn count_new(&self, turn: &Turn<'_>, wanted: impl Fn(&Stage) -> bool) -> u32 {
-        let service = turn.state.services.get(&self.service);
-        let is_new = |known: &InstanceState| known.instance.version == self.new;
-        service.map_or(0, |s| {
-            s.count(|known| is_new(known) && wanted(&known.stage))
-        })
+    /// Does it belong to this lane?
+    fn is_here(&self, stand: &Stand) -> bool {
+        let place = self.lane.place.as_ref();
+        place.is_none_or(|place| place.holds(&stand.locality))
     }
 
-    fn count_all(&self, turn: &Turn<'_>, wanted: impl Fn(&Stage) -> bool) -> u32 {
-        let service = turn.state.services.get(&self.service);
-        service.map_or(0, |s| s.count(|known| wanted(&known.stage)))
+    fn serving(&self, turn: &Turn<'_>) -> u32 {
+        self.count_all(turn, |kind| kind == StageKind::Serving)
     }
 
-    fn member<'a>(&self, turn: &'a Turn<'_>, id: &InstanceId) -> Option<&'a InstanceState> {
-        turn.state.services.get(&self.service)?.instances.get(id)
+    fn count_new(&self, turn: &Turn<'_>, wanted: impl Fn(StageKind) -> bool) -> u32 {
+        let is_new = |stand: &Stand| stand.version == self.course.new && self.is_here(stand);
+        self.course
+            .count(turn, |stand| is_new(stand) && wanted(stand.stage))
     }
 
-    fn subject(&self) -> Subject {
-        Subject::Rollout(self.name.clone())
+    fn count_all(&self, turn: &Turn<'_>, wanted: impl Fn(StageKind) -> bool) -> u32 {
+        self.course
+            .count(turn, |stand| self.is_here(stand) && wanted(stand.stage))
     }
-}
-
-/// Is the instance told to the proxies, and nobody has begun to take it out?
-fn stays(stage: &Stage) -> bool {
-    matches!(
-        stage,
-        Stage::Joining { .. } | Stage::Serving | Stage::Suspended
-    )
-}
-
-fn is_on_its_way_out(stage: &Stage) -> bool {
-    stage.cause().is_some()
 }

@@ -2,13 +2,12 @@
 
 use super::barrier::Asked;
 use super::instances::{
-    advance_drains, drop_vanished, finish_joining, follow_health, most_ready, snapshot, waits,
+    advance_drains, drop_vanished, finish_joining, follow_health, most_ready, waits,
 };
-use super::rolling;
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
-use super::{Origin, Outcome, Record, Stage, Wait};
-use crate::domain::{Generation, RolloutName, Service, ServiceName, VersionName};
+use super::{Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, shift, waves};
+use crate::domain::{Generation, RolloutName, Service, ServiceName, Strategy, VersionName};
 
 /// Does whatever can be done for `service` now.
 pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
@@ -25,9 +24,19 @@ pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
     follow_health(turn, service);
     finish_joining(turn, service);
     advance_drains(turn, service);
-    match turn.state.rollout_of(&service.name).cloned() {
-        Some(rollout) => roll(turn, service, &rollout, clear, waits),
-        None => keep_steady(turn, service),
+    shift::keep_old(turn, &service.name);
+    let running = turn.state.running(&service.name);
+    let running = running.map(|rollout| rollout.spec.name.clone());
+    let waiting = turn.state.waiting(&service.name);
+    let mut waiting = waiting.into_iter().map(|rollout| rollout.spec.name.clone());
+    let next = waiting.next();
+    if let Some(rollout) = &running {
+        run(turn, service, rollout, next.as_ref(), clear, &waits);
+    } else {
+        keep_steady(turn, service);
+        if let Some(next) = &next {
+            begin(turn, service, next, clear, &waits);
+        }
     }
     if clear {
         retire_versions(turn, service);
@@ -43,22 +52,17 @@ fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
     };
     // A version of which nothing is left answers for nothing.
     let lives = |version: &VersionName| {
-        let mut known = state.of_version(version);
-        known.any(|(_, known)| !matches!(known.stage, Stage::Released { .. }))
+        let lives = |stand: &Stand| stand.version == *version && stand.stage != StageKind::Released;
+        state.instances.any(lives)
     };
     let stable = state.stable.clone().filter(lives);
     let stable = stable.or_else(|| choose_stable(turn, name));
     let Some(stable) = stable else { return };
-    for (id, version, stage) in snapshot(turn, name) {
-        if version == stable && stage == Stage::Ready {
-            let generation = turn.next_generation();
-            turn.move_to(
-                name,
-                &id,
-                Stage::Joining { generation },
-                "ready, and of the stable version",
-            );
-        }
+    let is_ready = |stand: &Stand| stand.version == stable && stand.stage == StageKind::Ready;
+    for id in turn.ids(name, is_ready) {
+        let generation = turn.next_generation();
+        let why = "ready, and of the stable version";
+        turn.move_to(name, &id, Stage::Joining { generation }, why);
     }
 }
 
@@ -78,30 +82,51 @@ fn choose_stable(turn: &mut Turn<'_>, service: &ServiceName) -> Option<VersionNa
     Some(version)
 }
 
-/// Starts the rollout, or lets it take its next step.
-fn roll(
+/// Lets the rollout take its next step, or a newer one take it over.
+fn run(
     turn: &mut Turn<'_>,
     service: &Service,
-    rollout: &RolloutState,
+    name: &RolloutName,
+    next: Option<&RolloutName>,
     clear: bool,
-    in_the_way: Vec<Wait>,
+    in_the_way: &[Wait],
 ) {
-    let name = &rollout.spec.name;
-    let subject = Subject::Rollout(name.clone());
-    let holds = held(turn, rollout);
+    let newer = next.filter(|next| {
+        let rollouts = &turn.state.rollouts;
+        rollouts[*next].planned > rollouts[name].planned
+    });
+    if let Some(newer) = newer
+        && begin(turn, service, newer, clear, in_the_way)
+    {
+        return;
+    }
+    let holds = held(turn, &turn.state.rollouts[name]);
     let may_step = clear && holds.is_empty();
-    for wait in holds.into_iter().chain(in_the_way) {
-        turn.wait(subject.clone(), wait);
-    }
-    if rollout.started.is_none() {
-        keep_steady(turn, service);
-        // Ready instances have only just been told to the proxies: they count once they serve.
-        if may_step && !turn.touched.contains(&service.name) {
-            start(turn, service, rollout);
+    let waits = holds.into_iter().chain(in_the_way.iter().cloned());
+    turn.wait_all(&Subject::Rollout(name.clone()), waits.collect());
+    if may_step {
+        match turn.state.rollouts[name].spec.strategy {
+            Strategy::Rolling(_) => rolling::advance(turn, name),
+            Strategy::Waves(_) => waves::advance(turn, name),
+            Strategy::Steps(_) | Strategy::BlueGreen(_) => shift::advance(turn, name),
         }
-    } else if may_step {
-        rolling::advance(turn, name);
     }
+}
+
+/// Starts the rollout, if nothing holds it. True when it has begun, or has ended at once.
+fn begin(
+    turn: &mut Turn<'_>,
+    service: &Service,
+    name: &RolloutName,
+    clear: bool,
+    in_the_way: &[Wait],
+) -> bool {
+    let holds = held(turn, &turn.state.rollouts[name]);
+    let may_start = clear && holds.is_empty();
+    let waits = holds.into_iter().chain(in_the_way.iter().cloned());
+    turn.wait_all(&Subject::Rollout(name.clone()), waits.collect());
+    // Ready instances may have only just been told to the proxies: they count once they serve.
+    may_start && !turn.touched.contains(&service.name) && start(turn, service, name)
 }
 
 /// What holds a rollout that is not the proxies' doing.
@@ -117,7 +142,7 @@ fn held(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
             reason: pause.reason.clone(),
         });
     }
-    if rollout.origin == Origin::Document && !rollout.aborted {
+    if rollout.origin == Origin::Document && !rollout.aborted() {
         match turn.state.documents.rollouts.get(&spec.name) {
             None => holds.push(Wait::DocumentDeleted),
             Some(document) if document.to != spec.to || document.service != spec.service => {
@@ -130,67 +155,99 @@ fn held(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
     holds
 }
 
-fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutState) {
-    let (name, spec) = (rollout.spec.name.clone(), &rollout.spec);
+fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutName) -> bool {
+    let (name, spec) = (rollout.clone(), turn.state.rollouts[rollout].spec.clone());
     let subject = Subject::Rollout(name.clone());
     let state = turn.state.services.get(&service.name);
     let Some((state, stable)) = state.and_then(|s| Some((s, s.stable.clone()?))) else {
-        return turn.wait(subject, Wait::NoStable);
+        turn.wait(subject, Wait::NoStable);
+        return false;
     };
     if let Some(wanted) = spec.from.as_ref().filter(|wanted| **wanted != stable) {
         let wanted = wanted.clone();
-        return turn.wait(subject, Wait::WrongStart { wanted, stable });
+        turn.wait(subject, Wait::WrongStart { wanted, stable });
+        return false;
     }
-    if stable == spec.to {
-        return turn.record(Record::RolloutEnded {
+    let running = turn.state.running(&service.name).cloned();
+    if running.is_none() && stable == spec.to && state.kept.is_none() {
+        turn.record(Record::RolloutEnded {
             rollout: name,
             outcome: Outcome::Done,
+            keep_until: None,
+        });
+        return true;
+    }
+    let begun = running.as_ref().and_then(|running| running.started.clone());
+    let (desired, capacity) = if let Some(begun) = begun {
+        (begun.desired, begun.capacity)
+    } else {
+        let coming = coming_up(turn, service, &stable);
+        if !coming.is_empty() {
+            let (version, instances) = (stable, coming);
+            turn.wait(subject, Wait::NotReady { version, instances });
+            return false;
+        }
+        let serves = |kind| matches!(kind, StageKind::Serving | StageKind::Suspended);
+        let is_stable = |s: &Stand| s.version == stable && serves(s.stage);
+        let capacity = state.instances.capacity(service.capacity, is_stable);
+        (state.instances.count(is_stable), Some(capacity))
+    };
+    if desired == 0 {
+        turn.wait(subject, Wait::NoStable);
+        return false;
+    }
+    let is_undone = state.kept.is_some() && turn.state.rollouts[&name].origin == Origin::Undo;
+    let steps = shift::plan_steps(&spec, state, is_undone);
+    if let Some(running) = running {
+        turn.record(Record::RolloutSuperseded {
+            rollout: running.spec.name,
+            by: name.clone(),
         });
     }
-    let coming = coming_up(turn, service, &stable);
-    if !coming.is_empty() {
-        let version = stable;
-        let wait = Wait::NotReady {
-            version,
-            instances: coming,
-        };
-        return turn.wait(subject, wait);
-    }
-    let serves = |stage: &Stage| matches!(stage, Stage::Serving | Stage::Suspended);
-    let desired = state.count(|k| k.instance.version == stable && serves(&k.stage));
-    if desired == 0 {
-        return turn.wait(subject, Wait::NoStable);
-    }
-    let (service, version) = (service.name.clone(), spec.to.clone());
+    let shifts = !steps.is_empty();
+    let split = shift::split_of(turn, &service.name);
     turn.record(Record::RolloutStarted {
-        rollout: name,
+        rollout: name.clone(),
         from: stable,
         desired,
+        capacity,
+        steps,
     });
-    turn.touch(&service);
+    turn.touch(&service.name);
+    let (service, version) = (service.name.clone(), spec.to);
+    if shifts {
+        turn.record(Record::WeightsChosen {
+            service: service.clone(),
+            rollout: name,
+            split,
+            why: "as it was".to_owned(),
+        });
+    }
     turn.record(Record::VersionRouted { service, version });
+    true
 }
 
 /// Instances that will serve in a moment. A rollout that began before would take those that serve
 /// already for the whole fleet, and leave the fleet that small.
 fn coming_up(turn: &Turn<'_>, service: &Service, version: &VersionName) -> Vec<String> {
     let name = &service.name;
-    let known = snapshot(turn, name).into_iter();
-    let on_their_way = known.filter(|(_, of, stage)| {
-        let is_coming = matches!(
-            stage,
-            Stage::Registered | Stage::Ready | Stage::Joining { .. }
+    let is_coming = |stand: &Stand| {
+        let kind = stand.stage;
+        let comes = matches!(
+            kind,
+            StageKind::Registered | StageKind::Ready | StageKind::Joining
         );
-        of == version && is_coming
-    });
-    let coming = on_their_way.filter_map(|(id, _, stage)| {
-        if turn.facts.vanished(name, &id) {
+        comes && stand.version == *version
+    };
+    let coming = turn.select(name, is_coming).into_iter();
+    let coming = coming.filter_map(|(id, known)| {
+        if turn.facts.vanished(name, id) {
             return None;
         }
-        if stage != Stage::Registered {
+        if known.stage != Stage::Registered {
             return Some(format!("{id}: the proxies are being told of it"));
         }
-        match turn.facts.health(name, &id) {
+        match turn.facts.health(name, id) {
             None => Some(format!("{id}: not probed yet")),
             Some(health) if health.healthy => Some(format!("{id}: not healthy for minReady yet")),
             Some(_) => None,
@@ -202,16 +259,16 @@ fn coming_up(turn: &Turn<'_>, service: &Service, version: &VersionName) -> Vec<S
 /// Versions that nothing needs leave the routes, and then, behind the barrier, lose their cluster.
 fn retire_versions(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
-    let Some(state) = turn.state.services.get(name).cloned() else {
+    let Some(state) = turn.state.services.get(name) else {
         return;
     };
-    let rollout = turn.state.rollout_of(name).cloned();
-    for version in &state.versions {
-        let wanted = state.stable.as_ref() == Some(&version.name)
-            || rollout.as_ref().is_some_and(|r| r.concerns(&version.name));
-        let told = state
-            .of_version(&version.name)
-            .any(|(_, known)| known.stage.endpoint().is_some());
+    let (versions, stable) = (state.versions.clone(), state.stable.clone());
+    let rollout = turn.state.running(name);
+    let to = rollout.map(|rollout| rollout.spec.to.clone());
+    for version in &versions {
+        let wanted = [&stable, &to].contains(&&Some(version.name.clone()));
+        let is_told = |s: &Stand| s.version == version.name && s.stage.endpoint().is_some();
+        let told = turn.count(name, is_told) > 0;
         let (service_name, version_name) = (name.clone(), version.name.clone());
         match version.unrouted {
             None if !wanted && !told => {
@@ -234,36 +291,25 @@ fn retire_versions(turn: &mut Turn<'_>, service: &Service) {
     }
 }
 
-/// Rollouts behind the one that runs say what they wait for.
+/// Rollouts behind another say what they wait for; one that was asked for before it is superseded.
 fn queue(turn: &mut Turn<'_>, service: &ServiceName) {
-    let Some(first) = turn.state.rollout_of(service).map(|r| r.spec.name.clone()) else {
+    let running = turn.state.running(service).cloned();
+    let waiting = turn.state.waiting(service).into_iter();
+    let waiting: Vec<_> = waiting.map(|r| (r.planned, r.spec.name.clone())).collect();
+    let Some((newest, next)) = waiting.first().cloned() else {
         return;
     };
-    let behind: Vec<RolloutName> = turn
-        .state
-        .rollouts
-        .values()
-        .filter(|r| r.spec.service == *service && !r.over() && r.spec.name != first)
-        .map(|r| r.spec.name.clone())
-        .collect();
-    for name in behind {
-        turn.wait(
-            Subject::Rollout(name),
-            Wait::OtherRollout {
-                rollout: first.clone(),
-            },
-        );
-    }
-}
-
-impl RolloutState {
-    /// Does it need this version's cluster?
-    fn concerns(&self, version: &VersionName) -> bool {
-        self.runs()
-            && (self.spec.to == *version
-                || self
-                    .started
-                    .as_ref()
-                    .is_some_and(|started| started.from == *version))
+    for (planned, rollout) in waiting {
+        let ahead = match &running {
+            Some(running) if running.planned >= planned => &running.spec.name,
+            _ => &next,
+        };
+        if planned < newest {
+            let by = next.clone();
+            turn.record(Record::RolloutSuperseded { rollout, by });
+        } else if rollout != *ahead {
+            let (subject, rollout) = (Subject::Rollout(rollout), ahead.clone());
+            turn.wait(subject, Wait::OtherRollout { rollout });
+        }
     }
 }

@@ -74,6 +74,73 @@ pub enum Stage {
     },
 }
 
+/// A stage without what belongs to it, in the order of an instance's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StageKind {
+    /// See [`Stage::Registered`]; likewise for all.
+    Registered,
+    /// Healthy.
+    Ready,
+    /// Told to the proxies.
+    Joining,
+    /// Takes requests.
+    Serving,
+    /// Fails its health check.
+    Suspended,
+    /// Its weight goes.
+    Leaving,
+    /// Finishes what it has.
+    Draining,
+    /// Idle.
+    Drained,
+    /// Taken from the lists.
+    Removed,
+    /// Safe to stop.
+    Released,
+}
+
+impl StageKind {
+    /// What a proxy is told of an instance in this stage; `None` when it is not told of it at all.
+    pub const fn endpoint(self) -> Option<EndpointState> {
+        match self {
+            Self::Joining | Self::Serving | Self::Leaving => Some(EndpointState::Healthy),
+            Self::Suspended | Self::Draining | Self::Drained => Some(EndpointState::Draining),
+            Self::Registered | Self::Ready | Self::Removed | Self::Released => None,
+        }
+    }
+
+    /// Is the instance told to the proxies, and nobody has begun to take it out?
+    pub const fn stays(self) -> bool {
+        matches!(self, Self::Joining | Self::Serving | Self::Suspended)
+    }
+
+    /// Is it being taken out, or has it been?
+    pub const fn goes(self) -> bool {
+        matches!(
+            self,
+            Self::Leaving | Self::Draining | Self::Drained | Self::Removed | Self::Released
+        )
+    }
+}
+
+impl fmt::Display for StageKind {
+    /// The word for people and metric labels.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Registered => "registered",
+            Self::Ready => "ready",
+            Self::Joining => "joining",
+            Self::Serving => "serving",
+            Self::Suspended => "suspended",
+            Self::Leaving => "leaving",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Removed => "removed",
+            Self::Released => "released",
+        })
+    }
+}
+
 /// Why an instance is taken out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -122,17 +189,25 @@ impl fmt::Display for Proof {
 }
 
 impl Stage {
+    /// The stage alone.
+    pub const fn kind(&self) -> StageKind {
+        match self {
+            Self::Registered => StageKind::Registered,
+            Self::Ready => StageKind::Ready,
+            Self::Joining { .. } => StageKind::Joining,
+            Self::Serving => StageKind::Serving,
+            Self::Suspended => StageKind::Suspended,
+            Self::Leaving { .. } => StageKind::Leaving,
+            Self::Draining { .. } => StageKind::Draining,
+            Self::Drained { .. } => StageKind::Drained,
+            Self::Removed { .. } => StageKind::Removed,
+            Self::Released { .. } => StageKind::Released,
+        }
+    }
+
     /// What a proxy is told of an instance in this stage; `None` when it is not told of it at all.
     pub const fn endpoint(&self) -> Option<EndpointState> {
-        match self {
-            Self::Joining { .. } | Self::Serving | Self::Leaving { .. } => {
-                Some(EndpointState::Healthy)
-            }
-            Self::Suspended | Self::Draining { .. } | Self::Drained { .. } => {
-                Some(EndpointState::Draining)
-            }
-            Self::Registered | Self::Ready | Self::Removed { .. } | Self::Released { .. } => None,
-        }
+        self.kind().endpoint()
     }
 
     /// The generation that must be in force before the instance goes on.
@@ -191,19 +266,7 @@ impl Stage {
 }
 
 impl fmt::Display for Stage {
-    /// The word for people and metric labels.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Registered => "registered",
-            Self::Ready => "ready",
-            Self::Joining { .. } => "joining",
-            Self::Serving => "serving",
-            Self::Suspended => "suspended",
-            Self::Leaving { .. } => "leaving",
-            Self::Draining { .. } => "draining",
-            Self::Drained { .. } => "drained",
-            Self::Removed { .. } => "removed",
-            Self::Released { .. } => "released",
-        })
+        self.kind().fmt(f)
     }
 }

@@ -4,15 +4,21 @@
 //! same plan, byte for byte, before it has heard from anybody. What is only observed (health,
 //! connections, requests in progress) is in [`super::facts`] and starts empty.
 
+mod hooks;
 mod rollout;
+mod roster;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use rollout::{Bake, Batch, HookState, HookStatus, Pause, Report, RolloutState, Started};
+pub use hooks::{HookState, HookStatus, Hooks};
+pub use rollout::{Bake, Batch, Lane, Pause, Report, RolloutState, Started};
+pub use roster::{Roster, Stand};
 
-use super::{Cause, Entry, Record, Stage};
+use super::stage::StageKind;
+use super::{Cause, Entry, Record, Split, Stage};
 use crate::domain::{
     Documents, Generation, Instance, InstanceId, ProxyId, ProxyIdentity, RolloutName, Service,
     ServiceName, Time, VersionName,
@@ -45,11 +51,26 @@ pub struct ServiceState {
     pub stable: Option<VersionName>,
     /// Versions with a cluster, in the order in which they were routed.
     pub versions: Vec<VersionState>,
+    /// How the traffic is split, if not by what instances carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// Old instances that stay for an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Instances that are known.
-    pub instances: BTreeMap<InstanceId, InstanceState>,
+    pub instances: Roster,
     /// Instances that vanished while proxies might still use them; one that comes back under its id
     /// may have requests from before.
     pub lost: BTreeSet<InstanceId>,
+}
+
+/// Old instances that stay for a while after a rollout, so that it can be undone in one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The rollout.
+    pub rollout: RolloutName,
+    /// Until then.
+    pub until: Time,
 }
 
 /// A version with a cluster.
@@ -151,13 +172,13 @@ impl State {
             }
             Record::InstanceSeen { service, instance } => self.see(service, instance, at),
             Record::InstanceGone { service, instance } => {
-                self.service_mut(service).instances.remove(instance);
+                self.take_out(service, instance);
             }
             Record::InstanceLost {
                 service, instance, ..
             } => {
+                self.take_out(service, instance);
                 let state = self.service_mut(service);
-                state.instances.remove(instance);
                 state.lost.insert(instance.clone());
                 while state.lost.len() > LOST_MAX {
                     state.lost.pop_first();
@@ -191,7 +212,26 @@ impl State {
             }
             // Who asked for what follows.
             Record::DrainAsked { .. } | Record::UndrainAsked { .. } => {}
+            Record::WeightsChosen { service, split, .. } => {
+                self.service_mut(service).split = Some(split.clone());
+            }
+            Record::WeightsReleased { service } => self.service_mut(service).split = None,
+            Record::KeepEnded { service } => self.service_mut(service).kept = None,
             about_a_rollout => {
+                if let Record::RolloutSuperseded { rollout, by } = about_a_rollout {
+                    self.hand_over(rollout, by);
+                }
+                if let Record::RolloutStarted { rollout, .. } = about_a_rollout {
+                    self.take_over_kept(rollout);
+                }
+                if let Record::RolloutEnded {
+                    rollout,
+                    keep_until: Some(until),
+                    ..
+                } = about_a_rollout
+                {
+                    self.keep(rollout, *until);
+                }
                 let Some(name) = about_a_rollout.rollout() else {
                     return Err(illegal(about_a_rollout, "it names no rollout"));
                 };
@@ -209,13 +249,22 @@ impl State {
         self.documents.services.get(name)
     }
 
-    /// The rollout that may move `service` now: the running one, or else the one planned first.
-    pub fn rollout_of(&self, service: &ServiceName) -> Option<&RolloutState> {
-        let of_service = self
-            .rollouts
-            .values()
-            .filter(|r| r.spec.service == *service && !r.over());
-        of_service.min_by_key(|r| (r.started.is_none(), r.planned, r.spec.name.clone()))
+    /// The rollout that moves `service`, if one does.
+    pub fn running(&self, service: &ServiceName) -> Option<&RolloutState> {
+        let mut rollouts = self.rollouts.values();
+        rollouts.find(|r| r.spec.service == *service && r.runs())
+    }
+
+    /// The rollouts of `service` that have not begun, in the order in which they would: what was asked
+    /// for last takes precedence, and what was asked for together goes by name.
+    pub fn waiting(&self, service: &ServiceName) -> Vec<&RolloutState> {
+        let rollouts = self.rollouts.values();
+        let waiting = rollouts.filter(|r| r.spec.service == *service);
+        let mut waiting: Vec<_> = waiting
+            .filter(|r| !r.over() && r.started.is_none())
+            .collect();
+        waiting.sort_by_key(|r| (Reverse(r.planned), r.spec.name.clone()));
+        waiting
     }
 
     /// The services that a proxy may send requests to by the documents in force.
@@ -238,6 +287,35 @@ impl State {
         if held.is_empty() {
             self.held.remove(&proxy.id);
         }
+    }
+
+    fn hand_over(&mut self, from: &RolloutName, to: &RolloutName) {
+        let Some(from) = self.rollouts.get(from).cloned() else {
+            return;
+        };
+        if let Some(to) = self.rollouts.get_mut(to) {
+            to.inherit(&from);
+        }
+    }
+
+    /// What stayed for an undo of an earlier rollout is now this one's to deal with.
+    fn take_over_kept(&mut self, by: &RolloutName) {
+        let Some(service) = self.rollouts.get(by).map(|r| r.spec.service.clone()) else {
+            return;
+        };
+        if let Some(kept) = self.service_mut(&service).kept.take() {
+            self.hand_over(&kept.rollout, by);
+        }
+    }
+
+    fn keep(&mut self, rollout: &RolloutName, until: Time) {
+        let Some(service) = self.rollouts.get(rollout).map(|r| r.spec.service.clone()) else {
+            return;
+        };
+        self.service_mut(&service).kept = Some(Kept {
+            rollout: rollout.clone(),
+            until,
+        });
     }
 
     fn service_mut(&mut self, name: &ServiceName) -> &mut ServiceState {
@@ -264,19 +342,30 @@ impl State {
         }
     }
 
+    fn take_out(&mut self, service: &ServiceName, instance: &InstanceId) {
+        let gone = self.service_mut(service).instances.remove(instance);
+        let Some(version) = gone.map(|gone| gone.instance.version) else {
+            return;
+        };
+        for rollout in self.running_on(service) {
+            rollout.hooks.is_gone(&version, instance);
+        }
+    }
+
     fn see(&mut self, service: &ServiceName, instance: &Instance, at: Time) {
         let state = self.service_mut(service);
         let told = state.lost.remove(&instance.id);
-        let instances = &mut state.instances;
-        let known = instances
-            .entry(instance.id.clone())
-            .or_insert_with(|| InstanceState {
-                instance: instance.clone(),
-                stage: Stage::Registered,
-                since: at,
-                told,
-            });
-        known.instance = instance.clone();
+        let known = state.instances.get(&instance.id).cloned();
+        let known = known.unwrap_or_else(|| InstanceState {
+            instance: instance.clone(),
+            stage: Stage::Registered,
+            since: at,
+            told,
+        });
+        state.instances.put(InstanceState {
+            instance: instance.clone(),
+            ..known
+        });
     }
 
     fn r#move(
@@ -286,14 +375,12 @@ impl State {
         to: &Stage,
         at: Time,
     ) -> Result<(), String> {
-        let known = self.service_mut(service).instances.get_mut(instance);
-        let known = known.ok_or("there is no such instance")?;
+        let instances = &mut self.service_mut(service).instances;
+        let known = instances.get(instance).ok_or("there is no such instance")?;
         if !known.stage.may_become(to) {
             return Err(format!("{} is {}", instance, known.stage));
         }
-        known.stage = to.clone();
-        known.told |= to.endpoint().is_some();
-        known.since = at;
+        instances.set_stage(instance, to, at);
         for rollout in self.running_on(service) {
             rollout.progress = at;
             if let Stage::Drained {
@@ -331,28 +418,8 @@ impl State {
 impl ServiceState {
     /// So many instances are counted on for traffic.
     pub fn taking_traffic(&self) -> u32 {
-        self.count(|state| matches!(state.stage, Stage::Serving | Stage::Leaving { .. }))
-    }
-
-    /// So many instances are as `wanted`.
-    pub fn count(&self, wanted: impl Fn(&InstanceState) -> bool) -> u32 {
-        u32::try_from(
-            self.instances
-                .values()
-                .filter(|state| wanted(state))
-                .count(),
-        )
-        .unwrap_or(u32::MAX)
-    }
-
-    /// The instances of one version.
-    pub fn of_version<'a>(
-        &'a self,
-        version: &'a VersionName,
-    ) -> impl Iterator<Item = (&'a InstanceId, &'a InstanceState)> {
         self.instances
-            .iter()
-            .filter(move |(_, state)| state.instance.version == *version)
+            .count(|stand| matches!(stand.stage, StageKind::Serving | StageKind::Leaving))
     }
 }
 

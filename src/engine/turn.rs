@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
-use super::{Effect, Entry, Record, Stage, State, Wait};
+use super::invariants::check_record;
+use super::{Effect, Entry, InstanceState, Record, Stage, Stand, State, Wait};
 use crate::domain::{Generation, InstanceId, RolloutName, ServiceName, Time};
 
 /// Whose wait it is.
@@ -26,8 +27,6 @@ pub(super) struct Turn<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) touched: BTreeSet<ServiceName>,
     pub(super) waits: BTreeMap<Subject, Vec<Wait>>,
-    /// The state before the first record, for the check of invariants.
-    pub(super) before: Option<Box<State>>,
 }
 
 impl<'a> Turn<'a> {
@@ -39,18 +38,18 @@ impl<'a> Turn<'a> {
             effects: Vec::new(),
             touched: BTreeSet::new(),
             waits: BTreeMap::new(),
-            before: None,
         }
     }
 
     /// Decides: the record goes to the journal, and the state is what it says.
     ///
     /// # Panics
-    /// If the record does not fit the state, which is a bug of the engine; nothing of the turn has
-    /// been persisted then.
+    /// If the record does not fit the state or breaks an invariant, which is a bug of the engine;
+    /// nothing of the turn has been persisted then.
     pub(super) fn record(&mut self, record: Record) {
-        self.before
-            .get_or_insert_with(|| Box::new(self.state.clone()));
+        if let Err(violation) = check_record(self.state, &record) {
+            panic!("{violation}");
+        }
         let entry = Entry {
             at: self.now,
             record,
@@ -92,6 +91,40 @@ impl<'a> Turn<'a> {
             to,
             why: why.into(),
         });
+    }
+
+    /// The instance as it stands now.
+    pub(super) fn instance(
+        &self,
+        service: &ServiceName,
+        instance: &InstanceId,
+    ) -> Option<&InstanceState> {
+        self.state.services.get(service)?.instances.get(instance)
+    }
+
+    /// The instances of `service` that stand as wanted, by id.
+    pub(super) fn select(
+        &self,
+        service: &ServiceName,
+        wanted: impl Fn(&Stand) -> bool,
+    ) -> BTreeMap<&InstanceId, &InstanceState> {
+        let known = self.state.services.get(service);
+        known.map_or_else(BTreeMap::new, |state| state.instances.select(wanted))
+    }
+
+    /// Their ids, so that the turn may move each while it looks at them.
+    pub(super) fn ids(
+        &self,
+        service: &ServiceName,
+        wanted: impl Fn(&Stand) -> bool,
+    ) -> Vec<InstanceId> {
+        self.select(service, wanted).into_keys().cloned().collect()
+    }
+
+    /// So many instances of `service` stand as wanted.
+    pub(super) fn count(&self, service: &ServiceName, wanted: impl Fn(&Stand) -> bool) -> u32 {
+        let known = self.state.services.get(service);
+        known.map_or(0, |state| state.instances.count(wanted))
     }
 
     /// Notes that proxies must be told something new about a service.

@@ -181,6 +181,8 @@ pub enum Phase {
     Done,
     /// The old version serves alone again.
     RolledBack,
+    /// A newer rollout of the service took over.
+    Superseded,
     /// No progress for longer than its deadline. It goes on when the cause is gone.
     Stuck,
 }
@@ -197,6 +199,7 @@ impl std::fmt::Display for Phase {
             Self::RollingBack => "RollingBack",
             Self::Done => "Done",
             Self::RolledBack => "RolledBack",
+            Self::Superseded => "Superseded",
             Self::Stuck => "Stuck",
         })
     }

@@ -7,7 +7,7 @@ use super::turn::Subject;
 use super::waits::Waits;
 use super::{
     BlockerView, Cause, DrainView, InstanceView, Outcome, Phase, ProxyView, ReportView,
-    RolloutView, ServiceState, ServiceView, Stage, State, VersionView, View,
+    RolloutView, ServiceState, ServiceView, StageKind, State, VersionView, View,
 };
 use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Time};
 
@@ -111,7 +111,9 @@ impl Seen<'_> {
             .map_or(0, |started| started.desired);
         let service = self.state.services.get(&spec.service);
         let serves_new = service.map_or(0, |state| {
-            state.count(|k| k.instance.version == spec.to && k.stage == Stage::Serving)
+            state
+                .instances
+                .count(|stand| stand.version == spec.to && stand.stage == StageKind::Serving)
         });
         let mut notes = Vec::new();
         if !spec.gates.is_empty() {
@@ -132,10 +134,10 @@ impl Seen<'_> {
             done: match rollout.ended {
                 Some((_, Outcome::Done)) => desired,
                 Some((_, Outcome::RolledBack)) => 0,
-                None => serves_new.min(desired),
+                Some((_, Outcome::Superseded)) | None => serves_new.min(desired),
             },
             total: desired,
-            batch: rollout.batches_done + u32::from(rollout.batch.is_some()),
+            batch: rollout.batches_done + running_batches(rollout),
             blockers: self.blockers(&Subject::Rollout(spec.name.clone())),
             notes,
             report: ReportView {
@@ -156,14 +158,17 @@ impl Seen<'_> {
         let waits = self.waits.of(&Subject::Rollout(name.clone()));
         let service = self.state.services.get(&rollout.spec.service);
         let drains = service.is_some_and(|state| {
-            state.instances.values().any(|known| {
-                matches!(&known.stage, Stage::Draining { cause: Cause::Rollout(c), .. } if c == name)
-            })
+            let draining = state
+                .instances
+                .select(|stand| stand.stage == StageKind::Draining);
+            let mut causes = draining.values().map(|known| known.stage.cause());
+            causes.any(|cause| matches!(cause, Some(Cause::Rollout(cause)) if cause == name))
         });
         let overdue = Span::between(rollout.progress, self.now) >= rollout.spec.deadline;
         match &rollout.ended {
             Some((_, Outcome::Done)) => return Phase::Done,
             Some((_, Outcome::RolledBack)) => return Phase::RolledBack,
+            Some((_, Outcome::Superseded)) => return Phase::Superseded,
             None => {}
         }
         if rollout.paused.is_some() {
@@ -178,7 +183,7 @@ impl Seen<'_> {
             Phase::Baking
         } else if overdue {
             Phase::Stuck
-        } else if rollout.aborted {
+        } else if rollout.turned.is_some() {
             Phase::RollingBack
         } else if drains {
             Phase::Draining
@@ -203,6 +208,11 @@ impl Seen<'_> {
             services: self.state.reach(identity).into_iter().collect(),
         }
     }
+}
+
+fn running_batches(rollout: &RolloutState) -> u32 {
+    let running = rollout.lanes.iter().filter(|lane| lane.batch.is_some());
+    u32::try_from(running.count()).unwrap_or(u32::MAX)
 }
 
 fn millis(span: Span) -> u64 {

@@ -40,7 +40,8 @@ fn ends(state: &State, subject: &Subject, wait: &Wait, since: Time) -> Option<Ti
         Subject::Rollout(rollout) => &state.rollouts.get(rollout)?.spec.service,
     };
     match wait {
-        Wait::Bake { span, .. } => Some(span.after(since)),
+        Wait::Bake { span, .. } | Wait::Step { span, .. } => Some(span.after(since)),
+        Wait::Approval { give_up, .. } => give_up.map(|span| span.after(since)),
         Wait::Drain { instance, .. } => {
             let known = state.services.get(service)?.instances.get(instance)?;
             let at_most: Span = state.service(service)?.drain.at_most;

@@ -143,16 +143,19 @@ impl Metrics {
             Record::HookFailed { .. } => {
                 to.hooks_failed.inc();
             }
-            Record::RolloutEnded { outcome, .. } => {
-                to.rollouts_ended
-                    .get_or_create(&match outcome {
-                        Outcome::Done => OutcomeLabels::DONE,
-                        Outcome::RolledBack => OutcomeLabels::ROLLED_BACK,
-                    })
-                    .inc();
-            }
+            Record::RolloutEnded { outcome, .. } => Self::rollout_ended(to, *outcome),
+            Record::RolloutSuperseded { .. } => Self::rollout_ended(to, Outcome::Superseded),
             _ => {}
         }
+    }
+
+    fn rollout_ended(to: &Families, outcome: Outcome) {
+        let labels = match outcome {
+            Outcome::Done => OutcomeLabels::DONE,
+            Outcome::RolledBack => OutcomeLabels::ROLLED_BACK,
+            Outcome::Superseded => OutcomeLabels::SUPERSEDED,
+        };
+        to.rollouts_ended.get_or_create(&labels).inc();
     }
 
     /// Some entries became durable together in so many seconds.

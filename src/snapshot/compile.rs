@@ -101,7 +101,7 @@ impl Changed<'_> {
     fn is_routed_anew(&self) -> bool {
         let said = |plan: &ServicePlan| {
             let versions = plan.versions.iter();
-            let versions = versions.map(|v| (v.name.clone(), v.routed, v.weight));
+            let versions = versions.map(|v| (v.name.clone(), v.routed, v.weight, v.mirrored));
             let settings = plan.overlay.as_ref();
             let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Route));
             (

@@ -10,20 +10,26 @@
 
 use std::collections::BTreeMap;
 
-use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
+use envoy_types::pb::envoy::config::core::v3::{DataSource, RuntimeFractionalPercent, data_source};
 use envoy_types::pb::envoy::config::route::v3::route::Action;
-use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_action::{
+    ClusterSpecifier, RequestMirrorPolicy,
+};
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::config::route::v3::{
     DirectResponseAction, Route as EnvoyRoute, RouteAction, RouteConfiguration, RouteMatch,
     VirtualHost, WeightedCluster,
 };
+use envoy_types::pb::envoy::r#type::v3::FractionalPercent;
+use envoy_types::pb::envoy::r#type::v3::fractional_percent::DenominatorType;
 
 use super::cluster::cluster_name;
 use super::overlay::{self, Layers, OverlayError};
 use super::proto::{duration, number};
-use crate::domain::{Overlay, OverlayPart, Plan, Route, ServiceName, ServicePlan, Span};
+use crate::domain::{
+    Overlay, OverlayPart, Plan, Route, ServiceName, ServicePlan, Span, VersionPlan, Weight,
+};
 
 /// What answers for a service without a routed version.
 const UNAVAILABLE: u32 = 503;
@@ -141,9 +147,13 @@ fn to_service(
     service: &ServiceName,
     settings: &Layers,
 ) -> Result<EnvoyRoute, OverlayError> {
-    let clusters = plan.service(service).map(weights).unwrap_or_default();
+    let planned = plan.service(service);
+    let clusters = planned.map(weights).unwrap_or_default();
     let is_unavailable = clusters.is_empty();
     let mut route = to_clusters(prefix, clusters);
+    if let Some(Action::Route(action)) = &mut route.action {
+        action.request_mirror_policies = planned.map(mirrors).unwrap_or_default();
+    }
     settings.merge_into(&mut route)?;
     if is_unavailable {
         // How to forward means nothing where nobody is; the other settings hold.
@@ -173,12 +183,29 @@ pub(super) fn to_clusters(prefix: &str, clusters: Vec<ClusterWeight>) -> EnvoyRo
 
 /// The shares of a service's routed versions.
 pub(super) fn weights(service: &ServicePlan) -> Vec<ClusterWeight> {
-    let weight = |version: &crate::domain::VersionPlan| ClusterWeight {
+    let weight = |version: &VersionPlan| ClusterWeight {
         name: cluster_name(&service.name, &version.name),
         weight: Some(number(u32::from(version.weight.get()))),
         ..ClusterWeight::default()
     };
     service.routed().map(weight).collect()
+}
+
+/// Who gets copies of a service's requests.
+fn mirrors(service: &ServicePlan) -> Vec<RequestMirrorPolicy> {
+    let mirrored = service.routed().filter(|v| v.mirrored > Weight::NONE);
+    let policy = |version: &VersionPlan| RequestMirrorPolicy {
+        cluster: cluster_name(&service.name, &version.name),
+        runtime_fraction: Some(RuntimeFractionalPercent {
+            default_value: Some(FractionalPercent {
+                numerator: u32::from(version.mirrored.get()),
+                denominator: DenominatorType::TenThousand.into(),
+            }),
+            ..RuntimeFractionalPercent::default()
+        }),
+        ..RequestMirrorPolicy::default()
+    };
+    mirrored.map(policy).collect()
 }
 
 fn no_version(service: &ServiceName) -> DirectResponseAction {

@@ -71,6 +71,7 @@ pub(super) fn version(name: &str, endpoints: u16) -> VersionPlan {
         name: name.parse().unwrap(),
         routed: true,
         weight: Weight::NONE,
+        mirrored: Weight::NONE,
         endpoints: (0..endpoints).map(endpoint).collect(),
     }
 }

@@ -10,10 +10,11 @@ use super::context::Context;
 use super::decode::decode;
 use super::field::{Field, Ignored};
 use super::source::Place;
+use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec, WaveSpec, Ways};
 use super::tree::Node;
-use super::words::{AmountSchema, AmountText, NameText, SpanText, VersionText};
+use super::words::{NameText, SpanText, VersionText};
 use crate::domain::{
-    Amount, Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
+    Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span, Strategy,
     VersionName,
 };
 
@@ -48,15 +49,26 @@ pub(super) struct RolloutSpec {
     #[serde(default)]
     #[schemars(with = "SpanText")]
     deadline: Field<Span>,
+    /// Shares of the traffic, one after the other.
     #[serde(default)]
-    #[schemars(skip)]
-    steps: Field<Ignored>,
+    steps: Field<Vec<Field<StepSpec>>>,
+    /// With `steps`: what must be there before a share is given.
     #[serde(default)]
-    #[schemars(skip)]
-    waves: Field<Ignored>,
+    warm: Field<WarmSpec>,
+    /// A whole new fleet, then all traffic at once.
     #[serde(default)]
-    #[schemars(skip)]
-    in_each: Field<Ignored>,
+    blue_green: Field<BlueGreenSpec>,
+    /// Parts of the fleet, one after the other.
+    #[serde(default)]
+    waves: Field<Vec<Field<WaveSpec>>>,
+    /// With `waves`: how instances are replaced within each.
+    #[serde(default)]
+    in_each: Field<InEachSpec>,
+    /// With `steps` and `blueGreen`: how long the old instances stay after the end, so that `undo` is one
+    /// step; not at all unless given.
+    #[serde(default)]
+    #[schemars(with = "SpanText")]
+    keep_old: Field<Span>,
     #[serde(default)]
     #[schemars(skip)]
     alias: Field<Ignored>,
@@ -65,16 +77,7 @@ pub(super) struct RolloutSpec {
     stick_to: Field<Ignored>,
     #[serde(default)]
     #[schemars(skip)]
-    warm: Field<Ignored>,
-    #[serde(default)]
-    #[schemars(skip)]
     hooks: Field<Ignored>,
-    #[serde(default)]
-    #[schemars(skip)]
-    keep_old: Field<Ignored>,
-    #[serde(default)]
-    #[schemars(skip)]
-    blue_green: Field<Ignored>,
     #[serde(default)]
     #[schemars(skip)]
     approve: Field<Ignored>,
@@ -84,27 +87,6 @@ pub(super) struct RolloutSpec {
     #[serde(default)]
     #[schemars(skip)]
     if_unsure: Field<Ignored>,
-}
-
-/// Instance by instance, batch by batch.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct RollingSpec {
-    /// So many instances, or such a share, are replaced together; 1 unless given.
-    #[schemars(with = "AmountSchema")]
-    batch: Field<AmountText>,
-    /// So many instances more than desired may run; 1 unless given.
-    #[schemars(with = "AmountSchema")]
-    max_surge: Field<AmountText>,
-    /// So many instances fewer than desired may be ready; 0 unless given.
-    #[schemars(with = "AmountSchema")]
-    max_unavailable: Field<AmountText>,
-    #[schemars(skip)]
-    order: Field<Ignored>,
-    #[schemars(skip)]
-    spread: Field<Ignored>,
-    #[schemars(skip)]
-    then: Field<Ignored>,
 }
 
 /// Who starts and stops instances: either `exec` or `post`.
@@ -144,15 +126,9 @@ pub(super) fn read(
 ) -> Option<Rollout> {
     let spec: RolloutSpec = decode(spec, cx.sink)?;
     cx.unsupported(&[
-        ("steps", &spec.steps),
-        ("waves", &spec.waves),
-        ("inEach", &spec.in_each),
         ("alias", &spec.alias),
         ("stickTo", &spec.stick_to),
-        ("warm", &spec.warm),
         ("hooks", &spec.hooks),
-        ("keepOld", &spec.keep_old),
-        ("blueGreen", &spec.blue_green),
         ("approve", &spec.approve),
         ("onWorse", &spec.on_worse),
         ("ifUnsure", &spec.if_unsure),
@@ -171,11 +147,25 @@ pub(super) fn read(
             format!("`from` and `to` are the same version, `{to}`"),
         );
     }
-    let rolling = rolling(spec.rolling.or(RollingSpec::default()), cx);
+    let ways = Ways {
+        rolling: spec.rolling,
+        steps: spec.steps,
+        blue_green: spec.blue_green,
+        waves: spec.waves,
+        in_each: spec.in_each,
+        warm: spec.warm,
+    };
+    let strategy = ways.read(cx);
+    let side_by_side = matches!(strategy, Strategy::Steps(_) | Strategy::BlueGreen(_));
+    if let Some(at) = spec.keep_old.key().filter(|_| !side_by_side) {
+        let hint = "there both versions stand side by side until the end".to_owned();
+        cx.sink
+            .hinted(at, "`keepOld` goes with `steps` or `blueGreen`", hint);
+    }
     let replace_at = spec.replace.key().unwrap_or(at);
     let replace = spec.replace.get().and_then(|r| replace(r, replace_at, cx));
     let gates = gates(spec.gates, cx);
-    let bake = bake(spec.bake.or(BakeSpec::default()), cx);
+    let bake = bake(spec.bake.or(BakeSpec::default()), &strategy, cx);
     let deadline = cx.span("deadline", spec.deadline, Span::secs(600));
     let (name, service, to) = (name?, service?, to?);
     Some(Rollout {
@@ -183,39 +173,13 @@ pub(super) fn read(
         service,
         from,
         to,
-        rolling,
+        strategy,
         replace,
         gates,
         bake,
+        keep_old: spec.keep_old.or(Span::ZERO),
         deadline,
     })
-}
-
-fn rolling(spec: RollingSpec, cx: &Context<'_>) -> Rolling {
-    cx.unsupported(&[
-        ("order", &spec.order),
-        ("spread", &spec.spread),
-        ("then", &spec.then),
-    ]);
-    let (batch_at, surge_at) = (spec.batch.at(Place::START), spec.max_surge.at(Place::START));
-    let unavailable_at = spec.max_unavailable.at(surge_at);
-    let one = AmountText(Amount::Count(1));
-    let batch = spec.batch.or(one);
-    if batch.is_zero() {
-        cx.sink.problem(batch_at, "`batch` must be at least 1");
-    }
-    let max_surge = spec.max_surge.or(one);
-    let max_unavailable = spec.max_unavailable.or(AmountText(Amount::Count(0)));
-    if max_surge.is_zero() && max_unavailable.is_zero() {
-        let hint = "raise one of them to at least 1".to_owned();
-        let message = "with `maxSurge` 0 and `maxUnavailable` 0 no instance could be replaced";
-        cx.sink.hinted(surge_at.max(unavailable_at), message, hint);
-    }
-    Rolling {
-        batch: batch.0,
-        max_surge: max_surge.0,
-        max_unavailable: max_unavailable.0,
-    }
 }
 
 fn replace(spec: ReplaceSpec, at: Place, cx: &Context<'_>) -> Option<Hook> {
@@ -281,11 +245,20 @@ fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> 
     gates
 }
 
-/// Whoever asks for no bake gets no holdback either: nothing would look at the held-back instances.
-fn bake(spec: BakeSpec, cx: &Context<'_>) -> Bake {
+/// Whoever asks for no bake gets no holdback either: nothing would look at the held-back instances. Waves
+/// have bakes of their own, and where both versions stand side by side all old instances stay.
+fn bake(spec: BakeSpec, strategy: &Strategy, cx: &Context<'_>) -> Bake {
     let holdback_at = spec.holdback.at(Place::START);
-    let span = spec.span.or(Span::secs(300));
-    let holdback = spec.holdback.or(u32::from(!span.is_zero()));
+    let holds_back = matches!(strategy, Strategy::Rolling(_));
+    if let Some(at) = spec.holdback.key().filter(|_| !holds_back) {
+        cx.sink.problem(at, "`holdback` goes with `rolling`");
+    }
+    let default = match strategy {
+        Strategy::Waves(_) => Span::ZERO,
+        _ => Span::secs(300),
+    };
+    let span = spec.span.or(default);
+    let holdback = spec.holdback.or(u32::from(holds_back && !span.is_zero()));
     if span.is_zero() && holdback > 0 {
         let hint = "give `for` a length, or leave `holdback` out".to_owned();
         cx.sink
@@ -314,6 +287,7 @@ pub fn rollout_document(
         batch,
         max_surge,
         max_unavailable,
+        ..
     }) = rolling
     {
         let _ = writeln!(

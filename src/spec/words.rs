@@ -59,6 +59,26 @@ impl TryFrom<String> for Ratio {
     }
 }
 
+/// A share that may be more than all, in whole percent.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Percent(pub(super) u32);
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.trim().strip_suffix('%').map(str::trim_end);
+        let percent = digits.and_then(|digits| digits.parse().ok());
+        percent
+            .filter(|percent| (1..=1000).contains(percent))
+            .map(Self)
+            .ok_or_else(|| {
+                format!("`{text}` is not a share from 1% to 1000%; write it like `120%`")
+            })
+    }
+}
+
 /// A quantile as people write it: `p99`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -125,10 +145,14 @@ macro_rules! texts {
 texts! {
     /// See [`AmountText`].
     AmountSchema = { "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%?$" };
+    /// `true`, or who must say so.
+    ApprovalText = { "type": ["boolean", "string"] };
     /// The name of a document.
     NameText = { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" };
     /// A TCP port.
     PortNumber = { "type": "integer", "minimum": 0, "maximum": 65535 };
+    /// See [`Percent`].
+    PercentText = { "type": "string", "pattern": "^[0-9]+ ?%$" };
     /// See [`Quantile`].
     QuantileText = { "type": "string", "pattern": "^p[0-9]+(\\.[0-9]+)?$" };
     /// See [`crate::domain::Rps`].

@@ -85,6 +85,7 @@ fn plan(generation: u64, checked_every: u64, states: &[EndpointState]) -> Plan {
                 name: "v1".parse().unwrap(),
                 routed: true,
                 weight: Weight::ALL,
+                mirrored: Weight::NONE,
                 endpoints: (1..).zip(states).map(endpoint).collect(),
             }],
         }],

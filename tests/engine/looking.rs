@@ -1,6 +1,6 @@
 //! What a story looks at: phases, stages, weights, and the sentences of what is waited for.
 
-use tidegate::engine::{Phase, RolloutView};
+use tidegate::engine::{Phase, RolloutView, StageKind};
 
 use crate::sample::name;
 use crate::world::World;
@@ -49,9 +49,8 @@ impl World {
     pub(crate) fn serving(&self, version: &str) -> u32 {
         let cart = self.engine.state().services.get(&name("cart"));
         cart.map_or(0, |cart| {
-            cart.count(|k| {
-                k.instance.version.as_str() == version && k.stage.to_string() == "serving"
-            })
+            cart.instances
+                .count(|s| s.version.as_str() == version && s.stage == StageKind::Serving)
         })
     }
 

@@ -1,7 +1,9 @@
 //! Bugs that were, each by its cause, so that none of them comes again.
 
 use tidegate::domain::{Rollout, Span};
-use tidegate::engine::{Engine, Event, HookStatus, Phase, Record, RolloutVerb, State, plan};
+use tidegate::engine::{
+    Engine, Event, HookStatus, Phase, Record, RolloutVerb, State, Turned, plan,
+};
 
 use crate::sample::{actor, documents, name, rolling, rollout, service};
 use crate::stories::{drain, finish, fleet, in_place, stage, undrain};
@@ -38,7 +40,7 @@ fn a_released_instance_that_is_put_back_while_healthy_joins_in_the_same_turn() {
 fn an_operator_drained_member_of_a_batch_is_named_by_the_rollout_too() {
     let mut world = fleet(2, 1);
     world.roll(Rollout {
-        rolling: rolling(2, 1, 0),
+        strategy: rolling(2, 1, 0),
         ..rollout("next", "v2")
     });
     world.until("one is replaced", 60, stage("v1-0", "released"));
@@ -65,7 +67,9 @@ fn an_abort_brings_back_what_its_own_stop_hook_took_down_and_stops_what_never_se
         why.starts_with("instances of v2 are not ready: v2-0: 503"),
         "{why}"
     );
-    world.rollout_verb("next", RolloutVerb::Abort).unwrap();
+    world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
     finish(&mut world);
     assert_eq!(world.serving("v1"), 3);
     world.until("the sick one is stopped", 10, stage("v2-0", "gone"));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use tidegate::domain::{Amount, Bake, Rolling, Share, Span, ThenDo};
-use tidegate::engine::{Outcome, RolloutVerb, Verb, Wait};
+use tidegate::engine::{Outcome, RolloutVerb, Turned, Verb, Wait};
 
 use crate::fleet::Habits;
 use crate::sample::{hook, name, rollout, service};
@@ -66,11 +66,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         seed: sizes.0,
         instances: sizes.1,
         proxies: sizes.2,
-        rolling: Rolling {
-            batch: rolling.0,
-            max_surge: rolling.1,
-            max_unavailable: rolling.2,
-        },
+        rolling: Rolling::new(rolling.0, rolling.1, rolling.2),
         bake: Bake {
             span: Span::secs(bake.0),
             holdback: bake.1,
@@ -112,7 +108,7 @@ impl Setup {
 
     fn rollout(&self) -> tidegate::domain::Rollout {
         let mut rollout = rollout("next", "v2");
-        rollout.rolling = self.rolling;
+        rollout.strategy = tidegate::domain::Strategy::Rolling(self.rolling.clone());
         rollout.bake = self.bake;
         rollout.replace = self.hooks.then(hook);
         rollout
@@ -199,14 +195,14 @@ impl Happening {
         let proxy = |world: &World, which| pick(world.proxies.keys().cloned(), which);
         let instance = |world: &World, which| pick(world.instances.keys().cloned(), which);
         match self {
-            Self::Abort => must(world, RolloutVerb::Abort),
+            Self::Abort => must(world, RolloutVerb::Abort(Turned::Back)),
             Self::Appear(new) => {
                 world.appear(if *new { "v2" } else { "v1" });
                 world.discover();
             }
             Self::BudgetEdited(batch, surge, unavailable) => world.edit(|documents| {
                 if let Some(rollout) = documents.rollouts.get_mut(&name("next")) {
-                    rollout.rolling = crate::sample::rolling(*batch, *surge, *unavailable);
+                    rollout.strategy = crate::sample::rolling(*batch, *surge, *unavailable);
                 }
             }),
             Self::Crash => world.crash(),
@@ -378,7 +374,7 @@ fn heal(world: &mut World, setup: &Setup) {
             let differs =
                 |wait: &Wait| matches!(wait, Wait::DocumentDeleted | Wait::DocumentDiffers { .. });
             if waits.iter().any(|blocker| differs(&blocker.on)) {
-                let _ = world.rollout_verb(&rollout, RolloutVerb::Abort);
+                let _ = world.rollout_verb(&rollout, RolloutVerb::Abort(Turned::Back));
             }
         }
         world.run(2);
@@ -411,7 +407,7 @@ fn ends_calmly(setup: &Setup, abort_at: Option<u64>) {
     if let Some(steps) = abort_at {
         (0..steps).for_each(|_| world.step());
         if !running(&world).is_empty() {
-            must(&mut world, RolloutVerb::Abort);
+            must(&mut world, RolloutVerb::Abort(Turned::Back));
         }
     }
     world.until("the end", ENDS_WITHIN_SECS, |world| {
@@ -438,11 +434,7 @@ fn a_roll_in_place_may_be_turned_round_at_any_moment() {
             seed: 5_734_366_698_615_324_708,
             instances: 5,
             proxies: 2,
-            rolling: Rolling {
-                batch: Amount::Count(0),
-                max_surge: Amount::Count(0),
-                max_unavailable: Amount::Count(0),
-            },
+            rolling: Rolling::new(Amount::Count(0), Amount::Count(0), Amount::Count(0)),
             bake: Bake {
                 span: Span::ZERO,
                 holdback: 0,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidegate::domain::{
     Amount, Bake, Delivery, Documents, Drain, Gateway, HealthCheck, Hook, Instance, InstanceSource,
     Listener, Locality, LostProxies, Probe, Protocol, ProxyId, ProxyIdentity, ProxySelector,
-    Rolling, Rollout, Route, Rps, Service, Span, ThenDo, VersionLabel,
+    Rolling, Rollout, Route, Rps, Service, Span, Strategy, ThenDo, VersionLabel,
 };
 use tidegate::engine::Actor;
 
@@ -121,23 +121,24 @@ pub(crate) fn rollout(called: &str, to: &str) -> Rollout {
         service: name("cart"),
         from: None,
         to: name(to),
-        rolling: rolling(1, 1, 0),
+        strategy: rolling(1, 1, 0),
         replace: Some(hook()),
         gates: Vec::new(),
         bake: Bake {
             span: Span::ZERO,
             holdback: 0,
         },
+        keep_old: Span::ZERO,
         deadline: Span::secs(600),
     }
 }
 
-pub(crate) fn rolling(batch: u32, max_surge: u32, max_unavailable: u32) -> Rolling {
-    Rolling {
-        batch: Amount::Count(batch),
-        max_surge: Amount::Count(max_surge),
-        max_unavailable: Amount::Count(max_unavailable),
-    }
+pub(crate) fn rolling(batch: u32, max_surge: u32, max_unavailable: u32) -> Strategy {
+    Strategy::Rolling(Rolling::new(
+        Amount::Count(batch),
+        Amount::Count(max_surge),
+        Amount::Count(max_unavailable),
+    ))
 }
 
 pub(crate) fn hook() -> Hook {

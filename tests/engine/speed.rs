@@ -74,7 +74,7 @@ fn a_turn_with_a_thousand_instances_and_two_hundred_proxies() {
     let mut large = Large { engine, now, all };
     let mut docs = documents(service());
     let mut next = rollout("next", "v2");
-    (next.rolling, next.replace) = (rolling(50, 50, 50), None);
+    (next.strategy, next.replace) = (rolling(50, 50, 50), None);
     docs.rollouts.insert(next.name.clone(), next);
     large.event(Event::Documents {
         documents: Box::new(docs),

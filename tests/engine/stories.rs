@@ -1,7 +1,7 @@
 //! Rollouts as an operator sees them: what happens, in which order, and which words are said.
 
-use tidegate::domain::{Amount, InstanceId, Rollout, Span, ThenDo};
-use tidegate::engine::{Answer, Outcome, Phase, Refusal, RolloutVerb, Stage, Verb};
+use tidegate::domain::{InstanceId, Rollout, Span, ThenDo};
+use tidegate::engine::{Answer, Outcome, Phase, Refusal, RolloutVerb, Stage, Turned, Verb};
 
 use crate::sample::{documents, name, rolling, rollout, service};
 use crate::world::{Hooks, World};
@@ -22,7 +22,7 @@ pub(crate) fn finish(world: &mut World) {
 /// In place: one goes before the next one comes.
 pub(crate) fn in_place() -> Rollout {
     Rollout {
-        rolling: rolling(1, 0, 1),
+        strategy: rolling(1, 0, 1),
         ..rollout("next", "v2")
     }
 }
@@ -99,7 +99,7 @@ fn in_place_one_goes_before_the_next_one_comes() {
 fn a_batch_of_three_with_a_surge_of_two() {
     let mut world = World::at_rest(1, true, service(), 6, 2);
     world.roll(Rollout {
-        rolling: rolling(3, 2, 0),
+        strategy: rolling(3, 2, 0),
         ..rollout("next", "v2")
     });
     finish(&mut world);
@@ -274,9 +274,13 @@ fn an_abort_half_way_goes_back_and_keeps_the_capacity() {
     let mut world = World::at_rest(3, true, service(), 6, 2);
     world.roll(rollout("next", "v2"));
     world.until("half the way", 120, |w| w.serving("v2") == 3);
-    world.rollout_verb("next", RolloutVerb::Abort).unwrap();
+    world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
     assert_eq!(world.phase("next"), Phase::RollingBack);
-    let again = world.rollout_verb("next", RolloutVerb::Abort).unwrap();
+    let again = world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
     assert_eq!(again.message, "next is rolling back already");
     finish(&mut world);
     let view = world.rollout("next");
@@ -423,7 +427,7 @@ fn a_document_deleted_or_changed_half_way_holds_and_says_so() {
         "its document now wants cart to v3, which is not what runs"
     );
     let mut wider = rollout("next", "v2");
-    wider.rolling.max_surge = Amount::Count(2);
+    wider.strategy = rolling(1, 2, 0);
     world.roll(wider.clone());
     assert_eq!(
         world.engine.state().rollouts[&name("next")].spec,
@@ -431,22 +435,6 @@ fn a_document_deleted_or_changed_half_way_holds_and_says_so() {
         "new numbers hold"
     );
     finish(&mut world);
-}
-
-#[test]
-fn a_second_rollout_of_the_service_waits_for_the_first() {
-    let mut world = fleet(2, 1);
-    world.roll(rollout("next", "v2"));
-    world.run(1);
-    world.roll(rollout("after", "v3"));
-    world.run(1);
-    assert_eq!(world.phase("after"), Phase::Waiting);
-    assert_eq!(
-        world.why("after"),
-        "rollout next of the same service is running"
-    );
-    world.until("both end", 300, |w| ended(w, "after"));
-    assert_eq!(world.serving("v3"), 2);
 }
 
 // --- the control plane

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::domain::{
-    Documents, Instance, InstanceId, Plan, ProxyId, Rps, Service, Span, Time, VersionName,
+    Documents, Instance, InstanceId, Locality, Plan, ProxyId, Rps, Service, Span, Time, VersionName,
 };
 use tidegate::engine::{
     Answer, Command, Effect, Engine, Event, HookAction, HookCall, ProxyEvent, Refusal, RolloutVerb,
@@ -50,7 +50,8 @@ pub(crate) struct Process {
 
 #[derive(Debug)]
 enum Later {
-    Appear(VersionName, Option<InstanceId>),
+    /// A version, the id that it takes over if that is free, and where it stands.
+    Appear(VersionName, Option<InstanceId>, Option<Locality>),
     Discover,
     Hook(String, Result<String, String>),
     Probe(InstanceId),
@@ -79,6 +80,10 @@ pub(crate) struct World {
     pub(crate) sick: BTreeSet<VersionName>,
     /// What each instance says that it carries; one of these by chance.
     pub(crate) capacities: Vec<Option<Rps>>,
+    /// Where instances stand, in turn.
+    pub(crate) localities: Vec<Locality>,
+    /// Where the last instance of each id stood.
+    places: BTreeMap<InstanceId, Locality>,
     steps: u64,
     later: Vec<(Time, Later)>,
     discovery_spoke: bool,
@@ -111,6 +116,8 @@ impl World {
             ended_kept: Span::MAX,
             sick: BTreeSet::new(),
             capacities: vec![None],
+            localities: vec![Locality::default()],
+            places: BTreeMap::new(),
             steps: 0,
             later: Vec::new(),
             discovery_spoke: false,
@@ -214,8 +221,12 @@ impl World {
 
     fn happen(&mut self, what: Later) {
         match what {
-            Later::Appear(version, place) => {
+            Later::Appear(version, place, locality) => {
                 let id = self.appear(version.as_str());
+                if let Some((process, there)) = self.instances.get_mut(&id).zip(locality) {
+                    process.instance.locality = there.clone();
+                    self.places.insert(id.clone(), there);
+                }
                 if let Some(place) = place.filter(|place| !self.instances.contains_key(place)) {
                     self.rename(&id, place);
                 }
@@ -392,8 +403,11 @@ impl World {
         let id = free.into_iter().find(|id| !known.contains(id));
         let id = id.expect("numbers do not end");
         let capacity = self.chance.pick(&self.capacities).copied().flatten();
-        let instance = instance(&id, version, self.next_port, capacity);
+        let mut instance = instance(&id, version, self.next_port, capacity);
+        let place = usize::from(self.next_port) % self.localities.len();
+        instance.locality = self.localities[place].clone();
         let id = instance.id.clone();
+        self.places.insert(id.clone(), instance.locality.clone());
         let healthy = !self.sick.contains(&instance.version);
         let process = Process {
             instance,
@@ -485,8 +499,9 @@ impl World {
         if result.is_ok() && self.hooks_heard.insert(call.key.clone()) {
             let what = match call.action {
                 HookAction::Start => {
+                    let locality = self.places.get(&call.instance).cloned();
                     let place = self.same_ids.then_some(call.instance);
-                    Later::Appear(call.version, place)
+                    Later::Appear(call.version, place, locality)
                 }
                 HookAction::Stop => Later::Stop(call.instance, call.version),
             };
@@ -527,7 +542,7 @@ impl World {
         let coming = |(_, what): &(Time, Later)| matches!(what, Later::Appear(..));
         let hooks_will = by_hook && self.truth.calm;
         if let Some(version) = missed.filter(|_| !hooks_will && !self.later.iter().any(coming)) {
-            self.soon(Span::secs(1), Later::Appear(version, None));
+            self.soon(Span::secs(1), Later::Appear(version, None, None));
         }
     }
 }

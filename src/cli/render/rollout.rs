@@ -108,7 +108,7 @@ const fn tone(phase: Phase) -> Tone {
     match phase {
         Phase::Planned => Tone::New,
         Phase::Progressing | Phase::Draining | Phase::Baking | Phase::Waiting => Tone::Busy,
-        Phase::Done => Tone::Good,
+        Phase::Done | Phase::Superseded => Tone::Good,
         Phase::Paused | Phase::RollingBack | Phase::RolledBack | Phase::Stuck => Tone::Bad,
     }
 }

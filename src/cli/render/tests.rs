@@ -34,6 +34,7 @@ fn ended() -> Numbered {
             record: Record::RolloutEnded {
                 rollout: "cart-42".parse().unwrap(),
                 outcome: Outcome::RolledBack,
+                keep_until: None,
             },
         },
     }

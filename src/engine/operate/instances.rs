@@ -2,7 +2,8 @@
 
 use super::{answer, conflict, not_found};
 use crate::domain::{InstanceId, ServiceName, Span};
-use crate::engine::instances::begin_leaving;
+use crate::engine::course::Course;
+use crate::engine::instances::{begin_leaving, stage_of};
 use crate::engine::turn::Turn;
 use crate::engine::{Answer, Cause, Command, Proof, Record, Refusal, Stage};
 
@@ -12,7 +13,7 @@ pub(super) fn drain(
     id: &InstanceId,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let stage = stage_of(turn, service, id);
+    let stage = stage_now(turn, service, id);
     match stage {
         Stage::Serving | Stage::Suspended | Stage::Joining { .. } => {
             turn.record(asked_to_drain(service, id, by));
@@ -68,7 +69,7 @@ pub(super) fn undrain(
         by: by.by.clone(),
         reason: by.reason.clone(),
     };
-    let stage = stage_of(turn, service, id);
+    let stage = stage_now(turn, service, id);
     if stage.cause().is_some() {
         may_come_back(turn, service, id, &stage)?;
     }
@@ -98,13 +99,12 @@ fn may_come_back(
         return Ok(());
     };
     let version = known.instances.get(id).map(|i| &i.instance.version);
-    let rollout = turn.state.rollout_of(service).filter(|r| r.runs());
-    let goes = match rollout {
-        Some(rollout) if rollout.aborted => Some(&rollout.spec.to),
-        Some(rollout) => rollout.started.as_ref().map(|started| &started.from),
-        None => None,
-    };
-    if matches!(stage.cause(), Some(Cause::Rollout(_))) && goes.is_some() && goes == version {
+    let course = turn.state.running(service);
+    let course = course.and_then(|rollout| Course::of(turn, &rollout.spec.name));
+    let goes = course
+        .as_ref()
+        .is_some_and(|c| version.is_some_and(|v| *v != c.new));
+    if matches!(stage.cause(), Some(Cause::Rollout(_))) && goes {
         return Err(conflict(
             format!("{id} is {stage} because a rollout replaces it"),
             "`tidegate rollout abort` turns that rollout round",
@@ -112,7 +112,7 @@ fn may_come_back(
     }
     let serves = version.is_none()
         || version == known.stable.as_ref()
-        || rollout.is_some_and(|rollout| version == Some(&rollout.spec.to));
+        || course.is_some_and(|course| version == Some(&course.new));
     if serves {
         return Ok(());
     }
@@ -122,13 +122,8 @@ fn may_come_back(
     ))
 }
 
-fn stage_of(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Stage {
-    let known = turn
-        .state
-        .services
-        .get(service)
-        .and_then(|s| s.instances.get(id));
-    known.map_or(Stage::Registered, |known| known.stage.clone())
+fn stage_now(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Stage {
+    stage_of(turn, service, id).unwrap_or(Stage::Registered)
 }
 
 pub(super) fn find(
@@ -140,7 +135,7 @@ pub(super) fn find(
         .state
         .services
         .iter()
-        .filter(|(name, s)| s.instances.contains_key(id) && turn.state.service(name).is_some());
+        .filter(|(name, s)| s.instances.contains(id) && turn.state.service(name).is_some());
     let found: Vec<&ServiceName> = services.map(|(name, _)| name).collect();
     let matching = found
         .iter()

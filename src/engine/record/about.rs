@@ -8,13 +8,16 @@ impl Record {
     /// The rollout that this belongs to, if it says so.
     pub fn rollout(&self) -> Option<&RolloutName> {
         match self {
-            Self::BatchBegan { rollout, .. }
-            | Self::BatchDone { rollout }
+            Self::Approved { rollout, .. }
+            | Self::BatchBegan { rollout, .. }
+            | Self::BatchDone { rollout, .. }
             | Self::BakeBegan { rollout }
             | Self::BakeDone { rollout }
             | Self::HookCalled { rollout, .. }
             | Self::HookDone { rollout, .. }
             | Self::HookFailed { rollout, .. }
+            | Self::LaneBegan { rollout, .. }
+            | Self::LaneDone { rollout, .. }
             | Self::RolloutAborted { rollout, .. }
             | Self::RolloutEnded { rollout, .. }
             | Self::RolloutForgotten { rollout }
@@ -22,7 +25,13 @@ impl Record {
             | Self::RolloutResumed { rollout, .. }
             | Self::RolloutRetried { rollout, .. }
             | Self::RolloutStarted { rollout, .. }
-            | Self::StepSkipped { rollout, .. } => Some(rollout),
+            | Self::RolloutSuperseded { rollout, .. }
+            | Self::StepDone { rollout, .. }
+            | Self::StepReached { rollout, .. }
+            | Self::StepSkipped { rollout, .. }
+            | Self::WaveDone { rollout, .. }
+            | Self::WaveRolledBack { rollout, .. }
+            | Self::WeightsChosen { rollout, .. } => Some(rollout),
             Self::RolloutAmended { spec, .. } | Self::RolloutPlanned { spec, .. } => {
                 Some(&spec.name)
             }
@@ -48,11 +57,13 @@ impl Record {
             | Self::InstanceLost { service: of, .. }
             | Self::InstanceMoved { service: of, .. }
             | Self::InstanceSeen { service: of, .. }
+            | Self::KeepEnded { service: of }
             | Self::StableChosen { service: of, .. }
             | Self::UndrainAsked { service: of, .. }
             | Self::VersionRouted { service: of, .. }
             | Self::VersionTornDown { service: of, .. }
-            | Self::VersionUnrouted { service: of, .. } => of == service,
+            | Self::VersionUnrouted { service: of, .. }
+            | Self::WeightsReleased { service: of } => of == service,
             Self::HookCalled { call, .. } => call.service == *service,
             Self::Published { services, .. } => services.contains(service),
             Self::RolloutAmended { spec, .. } | Self::RolloutPlanned { spec, .. } => {
@@ -68,7 +79,8 @@ impl Record {
     /// Who wanted it, where it was somebody and not the engine alone.
     pub fn by(&self) -> Option<&Actor> {
         match self {
-            Self::DocumentsApplied { by, .. }
+            Self::Approved { by, .. }
+            | Self::DocumentsApplied { by, .. }
             | Self::DrainAsked { by, .. }
             | Self::ProxyForgotten { by, .. }
             | Self::RolloutAborted { by, .. }

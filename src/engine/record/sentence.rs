@@ -2,17 +2,34 @@
 
 use std::fmt;
 
-use super::{Origin, Outcome, Record};
-use crate::domain::counted;
+use super::{Origin, Outcome, Record, Turned};
+use crate::domain::{PlaceName, counted};
 use crate::engine::Stage;
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BatchBegan { rollout, members } => {
-                write!(f, "{rollout}: a batch begins: {}", listed(members))
+            Self::Approved {
+                rollout,
+                by,
+                reason,
+            } => write!(
+                f,
+                "{rollout}: {by} lets it go on{}",
+                because(reason.as_ref())
+            ),
+            Self::BatchBegan {
+                rollout,
+                lane,
+                members,
+                ..
+            } => {
+                let place = at(lane.as_ref());
+                write!(f, "{rollout}: a batch begins{place}: {}", listed(members))
             }
-            Self::BatchDone { rollout } => write!(f, "{rollout}: the batch is replaced"),
+            Self::BatchDone { rollout, lane } => {
+                write!(f, "{rollout}: the batch{} is replaced", at(lane.as_ref()))
+            }
             Self::BakeBegan { rollout } => write!(f, "{rollout}: everything is moved; it bakes"),
             Self::BakeDone { rollout } => write!(f, "{rollout}: the bake is over"),
             Self::DocumentsApplied {
@@ -100,6 +117,24 @@ impl fmt::Display for Record {
                 "{service}: {} of {} at {}",
                 instance.id, instance.version, instance.address
             ),
+            Self::KeepEnded { service } => {
+                write!(f, "{service}: the old instances stay no longer")
+            }
+            Self::LaneBegan {
+                rollout,
+                place,
+                desired,
+                quota,
+            } => {
+                let instances = counted(*desired, "instance");
+                match quota {
+                    Some(quota) => write!(f, "{rollout}: {place} begins: {quota} of {instances}"),
+                    None => write!(f, "{rollout}: {place} begins: {instances}"),
+                }
+            }
+            Self::LaneDone { rollout, place } => {
+                write!(f, "{rollout}: all is replaced{}", at(place.as_ref()))
+            }
             Self::ProxyForgotten { proxy, by, reason } => write!(
                 f,
                 "proxy {proxy} is forgotten, by {by}{}",
@@ -123,14 +158,29 @@ impl fmt::Display for Record {
                 rollout,
                 by,
                 reason,
-            } => write!(f, "{rollout}: aborted by {by}{}", because(reason.as_ref())),
+                how,
+            } => {
+                let how = match how {
+                    Turned::Back => "",
+                    Turned::AtOnce => " at once",
+                    Turned::ThisWave => " in this wave",
+                };
+                write!(
+                    f,
+                    "{rollout}: aborted{how} by {by}{}",
+                    because(reason.as_ref())
+                )
+            }
             Self::RolloutAmended { spec, by } => {
                 write!(f, "{}: its document changed", spec.name)?;
                 by.as_ref().map_or(Ok(()), |by| write!(f, ", by {by}"))
             }
-            Self::RolloutEnded { rollout, outcome } => match outcome {
+            Self::RolloutEnded {
+                rollout, outcome, ..
+            } => match outcome {
                 Outcome::Done => write!(f, "{rollout}: done"),
                 Outcome::RolledBack => write!(f, "{rollout}: rolled back"),
+                Outcome::Superseded => write!(f, "{rollout}: superseded"),
             },
             Self::RolloutForgotten { rollout } => {
                 write!(f, "{rollout}: ended long ago and is no longer listed")
@@ -173,11 +223,15 @@ impl fmt::Display for Record {
                 rollout,
                 from,
                 desired,
+                ..
             } => write!(
                 f,
                 "{rollout}: starts from {from} with {}",
                 counted(*desired, "instance")
             ),
+            Self::RolloutSuperseded { rollout, by } => {
+                write!(f, "{rollout}: superseded by {by}")
+            }
             Self::StableChosen { service, version } => write!(f, "{service}: {version} is stable"),
             Self::StepSkipped {
                 rollout,
@@ -195,6 +249,12 @@ impl fmt::Display for Record {
                 "{service}: {instance} is to be put back, by {by}{}",
                 because(reason.as_ref())
             ),
+            Self::StepDone { rollout, step, why } => {
+                write!(f, "{rollout}: step {} is over: {why}", step + 1)
+            }
+            Self::StepReached { rollout, step } => {
+                write!(f, "{rollout}: step {} is in force", step + 1)
+            }
             Self::VersionRouted { service, version } => {
                 write!(f, "{service}: {version} gets its cluster")
             }
@@ -209,12 +269,37 @@ impl fmt::Display for Record {
                 f,
                 "{service}: routes leave {version} out from generation {generation} on"
             ),
+            Self::WaveDone { rollout, wave } => write!(f, "{rollout}: wave {wave} is done"),
+            Self::WaveRolledBack { rollout, wave } => {
+                write!(f, "{rollout}: wave {wave} is rolled back")
+            }
+            Self::WeightsChosen {
+                service,
+                split,
+                why,
+                ..
+            } => {
+                let shares = split.weights.iter();
+                let shares: Vec<_> = shares.map(|(v, weight)| format!("{v} {weight}")).collect();
+                write!(f, "{service}: {}", shares.join(", "))?;
+                if let Some((version, weight)) = &split.mirror {
+                    write!(f, ", copies of {weight} to {version}")?;
+                }
+                write!(f, ": {why}")
+            }
+            Self::WeightsReleased { service } => {
+                write!(f, "{service}: the traffic follows what instances carry")
+            }
         }
     }
 }
 
 fn because(reason: Option<&String>) -> String {
     reason.map_or_else(String::new, |reason| format!(": {reason}"))
+}
+
+fn at(place: Option<&PlaceName>) -> String {
+    place.map_or_else(String::new, |place| format!(" in {place}"))
 }
 
 /// How many names a sentence can bear.

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{InstanceId, Rollout, Span, Time, VersionName};
-use crate::engine::{Actor, HookCall, Origin, Outcome, Proof, Record};
+use super::hooks::{HookStatus, Hooks};
+use crate::domain::{
+    InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy, Time,
+    VersionName,
+};
+use crate::engine::{Actor, Origin, Outcome, Proof, Record, Turned};
 
 /// A rollout, running or ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,15 +24,27 @@ pub struct RolloutState {
     pub started: Option<Started>,
     /// Somebody holds it.
     pub paused: Option<Pause>,
-    /// It goes back.
-    pub aborted: bool,
-    /// The instances that are being replaced now.
-    pub batch: Option<Batch>,
-    /// Every hook call made, in order.
-    pub hooks: Vec<HookState>,
+    /// It goes back, and how.
+    pub turned: Option<Turned>,
+    /// The parts of the fleet that are rolled now.
+    pub lanes: Vec<Lane>,
+    /// So many waves are done.
+    pub waves_done: u32,
+    /// The shares of the traffic that it goes through, where it does.
+    pub steps: Vec<RolloutStep>,
+    /// So many steps are done.
+    pub steps_done: u32,
+    /// Since when the present step is in force.
+    pub step_since: Option<Time>,
+    /// Somebody said that what waits for a word may go on.
+    pub approved: bool,
+    /// Every hook call made, in order; those of rollouts that it superseded too.
+    pub hooks: Hooks,
+    /// The rollouts that it superseded, and those that they had.
+    pub superseded: Vec<RolloutName>,
     /// So many batches are done.
     pub batches_done: u32,
-    /// The watch at the end.
+    /// The watch at the end, or at the end of the present wave.
     pub bake: Bake,
     /// Its end.
     pub ended: Option<(Time, Outcome)>,
@@ -47,6 +63,8 @@ pub struct Started {
     pub from: VersionName,
     /// So many instances served.
     pub desired: u32,
+    /// What they carried, in requests per second, or in instances where nobody says.
+    pub capacity: Option<u64>,
 }
 
 /// Somebody's word to hold.
@@ -58,34 +76,30 @@ pub struct Pause {
     pub reason: Option<String>,
 }
 
+/// A part of the fleet that is rolled by itself, within a budget of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Where; `None` is everywhere.
+    pub place: Option<PlaceName>,
+    /// So many instances served there.
+    pub desired: u32,
+    /// No more than so many are replaced.
+    pub quota: Option<u32>,
+    /// The instances that are being replaced now.
+    pub batch: Option<Batch>,
+    /// So many batches are done.
+    pub batches_done: u32,
+    /// The zone of the instance that went last, for those that may not go one after the other.
+    pub last_zone: Option<String>,
+    /// Is all of it replaced?
+    pub done: bool,
+}
+
 /// Instances of the old version that are replaced together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Which.
     pub members: Vec<InstanceId>,
-}
-
-/// A hook call and how it went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookState {
-    /// The call.
-    pub call: HookCall,
-    /// How it went.
-    pub status: HookStatus,
-    /// How many times it was decided to make it.
-    #[serde(default)]
-    pub attempts: u32,
-}
-
-/// How a hook call went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HookStatus {
-    /// No answer yet.
-    Called,
-    /// It worked.
-    Done,
-    /// It did not.
-    Failed(String),
 }
 
 /// The watch at the end.
@@ -113,6 +127,20 @@ pub struct Report {
     pub acks: Vec<Span>,
 }
 
+impl Lane {
+    fn new(place: Option<PlaceName>, desired: u32, quota: Option<u32>) -> Self {
+        Self {
+            place,
+            desired,
+            quota,
+            batch: None,
+            batches_done: 0,
+            last_zone: None,
+            done: false,
+        }
+    }
+}
+
 impl RolloutState {
     pub(super) fn new(spec: Rollout, origin: Origin, by: Actor, at: Time) -> Self {
         Self {
@@ -122,9 +150,15 @@ impl RolloutState {
             planned: at,
             started: None,
             paused: None,
-            aborted: false,
-            batch: None,
-            hooks: Vec::new(),
+            turned: None,
+            lanes: Vec::new(),
+            waves_done: 0,
+            steps: Vec::new(),
+            steps_done: 0,
+            step_since: None,
+            approved: false,
+            hooks: Hooks::default(),
+            superseded: Vec::new(),
             batches_done: 0,
             bake: Bake::Ahead,
             ended: None,
@@ -143,14 +177,67 @@ impl RolloutState {
         self.started.is_some() && self.ended.is_none()
     }
 
+    /// Has a newer one taken over?
+    pub fn is_superseded(&self) -> bool {
+        matches!(self.ended, Some((_, Outcome::Superseded)))
+    }
+
+    /// Does all of it go back?
+    pub fn aborted(&self) -> bool {
+        matches!(self.turned, Some(Turned::Back | Turned::AtOnce))
+    }
+
+    /// Does it, or one that it superseded, go by this name?
+    pub fn answers_for(&self, name: &RolloutName) -> bool {
+        self.spec.name == *name || self.superseded.contains(name)
+    }
+
+    /// The version that comes, once it has begun.
+    pub fn comes(&self) -> Option<&VersionName> {
+        let started = self.started.as_ref()?;
+        Some(match self.turned {
+            Some(_) => &started.from,
+            None => &self.spec.to,
+        })
+    }
+
+    /// Does it wait for somebody's word?
+    pub fn asks_for_a_word(&self) -> bool {
+        let step = self.steps.get(self.steps_done as usize);
+        let step = step.filter(|_| self.step_since.is_some());
+        let asks = step.is_some_and(|step| matches!(step.action, StepAction::Pause(_)));
+        let wave = match &self.spec.strategy {
+            Strategy::Waves(waves) => waves.waves.get(self.waves_done as usize),
+            _ => None,
+        };
+        let wave_asks = wave.is_some_and(|wave| wave.approve.is_some()) && self.lanes.is_empty();
+        self.runs() && !self.approved && (asks || wave_asks)
+    }
+
+    /// The lane of a place.
+    pub fn lane(&self, place: Option<&PlaceName>) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.place.as_ref() == place)
+    }
+
     pub(super) fn apply(&mut self, record: &Record, at: Time) {
         match record {
-            Record::RolloutStarted { from, desired, .. } => {
+            Record::RolloutStarted {
+                from,
+                desired,
+                capacity,
+                steps,
+                ..
+            } => {
                 self.started = Some(Started {
                     at,
                     from: from.clone(),
                     desired: *desired,
+                    capacity: *capacity,
                 });
+                self.steps.clone_from(steps);
+                if self.spec.strategy.is_whole() {
+                    self.lanes = vec![Lane::new(None, *desired, None)];
+                }
             }
             Record::RolloutAmended { spec, .. } => self.spec = (**spec).clone(),
             Record::RolloutPaused { by, reason, .. } => {
@@ -160,52 +247,104 @@ impl RolloutState {
                 });
             }
             Record::RolloutResumed { .. } => self.paused = None,
-            Record::RolloutAborted { .. } => {
-                self.aborted = true;
-                self.paused = None;
-                self.batch = None;
-                self.bake = Bake::Ahead;
+            Record::RolloutAborted { how, .. } => self.turn_round(*how),
+            Record::RolloutEnded { outcome, .. } => self.end(at, *outcome),
+            Record::RolloutSuperseded { .. } => self.end(at, Outcome::Superseded),
+            Record::BatchBegan {
+                members,
+                lane,
+                last_zone,
+                ..
+            } => {
+                let new = self.comes().cloned();
+                for (instance, new) in members.iter().filter_map(|id| Some((id, new.as_ref()?))) {
+                    self.hooks.replaces_anew(new, instance);
+                }
+                if let Some(lane) = self.lane_mut(lane.as_ref()) {
+                    lane.last_zone.clone_from(last_zone);
+                    lane.batch = Some(Batch {
+                        members: members.clone(),
+                    });
+                }
             }
-            Record::RolloutEnded { outcome, .. } => {
-                self.ended = Some((at, *outcome));
-                self.batch = None;
-            }
-            Record::BatchBegan { members, .. } => {
-                self.batch = Some(Batch {
-                    members: members.clone(),
-                });
-            }
-            Record::BatchDone { .. } => {
-                self.batch = None;
+            Record::BatchDone { lane, .. } => {
                 self.batches_done += 1;
+                if let Some(lane) = self.lane_mut(lane.as_ref()) {
+                    lane.batch = None;
+                    lane.batches_done += 1;
+                }
             }
             Record::BakeBegan { .. } => self.bake = Bake::Began(at),
             Record::BakeDone { .. } => self.bake = Bake::Done,
-            Record::HookCalled { call, attempt, .. } => self.note_hook(call, *attempt),
-            Record::HookDone { key, .. } => self.end_hook(key, HookStatus::Done),
+            Record::LaneBegan {
+                place,
+                desired,
+                quota,
+                ..
+            } => {
+                self.lanes.retain(|lane| lane.place.as_ref() != Some(place));
+                let place = Some(place.clone());
+                self.lanes.push(Lane::new(place, *desired, *quota));
+            }
+            Record::LaneDone { place, .. } => {
+                if let Some(lane) = self.lane_mut(place.as_ref()) {
+                    lane.done = true;
+                }
+            }
+            Record::WaveDone { .. } => {
+                self.waves_done += 1;
+                self.leave_wave();
+            }
+            Record::WaveRolledBack { .. } => {
+                self.turned = None;
+                self.leave_wave();
+            }
+            Record::Approved { .. } => self.approved = true,
+            Record::StepReached { .. } => self.step_since = Some(at),
+            Record::StepDone { .. } => {
+                self.steps_done += 1;
+                (self.step_since, self.approved) = (None, false);
+            }
+            Record::HookCalled { call, attempt, .. } => self.hooks.call(call, *attempt),
+            Record::HookDone { key, .. } => self.hooks.end(key, HookStatus::Done),
             Record::HookFailed { key, error, .. } => {
-                self.end_hook(key, HookStatus::Failed(error.clone()));
+                self.hooks.end(key, HookStatus::Failed(error.clone()));
             }
             _ => {}
         }
         self.progress = at;
     }
 
-    fn note_hook(&mut self, call: &HookCall, attempts: u32) {
-        let status = HookStatus::Called;
-        match self.hooks.iter_mut().find(|hook| hook.call.key == call.key) {
-            Some(hook) => (hook.status, hook.attempts) = (status, attempts),
-            None => self.hooks.push(HookState {
-                call: call.clone(),
-                status,
-                attempts,
-            }),
+    /// Goes on with what another one had begun.
+    pub(super) fn inherit(&mut self, from: &Self) {
+        self.hooks = from.hooks.clone();
+        self.superseded.clone_from(&from.superseded);
+        self.superseded.push(from.spec.name.clone());
+    }
+
+    fn turn_round(&mut self, how: Turned) {
+        (self.turned, self.paused, self.bake) = (Some(how), None, Bake::Ahead);
+        if how == Turned::ThisWave {
+            for lane in &mut self.lanes {
+                (lane.batch, lane.done) = (None, false);
+            }
+        } else {
+            let desired = self.started.as_ref().map_or(0, |started| started.desired);
+            self.lanes = vec![Lane::new(None, desired, None)];
         }
     }
 
-    fn end_hook(&mut self, key: &str, status: HookStatus) {
-        for hook in self.hooks.iter_mut().filter(|hook| hook.call.key == key) {
-            hook.status = status.clone();
-        }
+    fn end(&mut self, at: Time, outcome: Outcome) {
+        self.ended = Some((at, outcome));
+        self.lanes.clear();
+    }
+
+    fn leave_wave(&mut self) {
+        (self.lanes, self.bake, self.approved) = (Vec::new(), Bake::Ahead, false);
+    }
+
+    fn lane_mut(&mut self, place: Option<&PlaceName>) -> Option<&mut Lane> {
+        let mut lanes = self.lanes.iter_mut();
+        lanes.find(|lane| lane.place.as_ref() == place)
     }
 }

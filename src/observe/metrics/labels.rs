@@ -16,8 +16,10 @@ impl BlockerLabels {
     /// The same words as `kind` in the API's blockers.
     pub(super) const fn new(wait: &Wait) -> Self {
         let kind = match wait {
+            Wait::Approval { .. } => "approval",
             Wait::Bake { .. } => "bake",
             Wait::Barrier { .. } => "barrier",
+            Wait::Capacity { .. } => "capacity",
             Wait::DocumentDeleted => "documentDeleted",
             Wait::DocumentDiffers { .. } => "documentDiffers",
             Wait::Drain { .. } => "drain",
@@ -33,6 +35,7 @@ impl BlockerLabels {
             Wait::Paused { .. } => "paused",
             Wait::NoGateway => "noGateway",
             Wait::NoStable => "noStable",
+            Wait::Step { .. } => "step",
             Wait::WrongStart { .. } => "wrongStart",
         };
         Self { kind }
@@ -66,6 +69,9 @@ pub(super) struct OutcomeLabels {
 
 impl OutcomeLabels {
     pub(super) const DONE: Self = Self { outcome: "done" };
+    pub(super) const SUPERSEDED: Self = Self {
+        outcome: "superseded",
+    };
     pub(super) const ROLLED_BACK: Self = Self {
         outcome: "rolledBack",
     };

@@ -160,6 +160,7 @@ fn reference() -> String {
     metrics.observe_entry(&entry(Record::RolloutEnded {
         rollout: "cart-42".parse().unwrap(),
         outcome: Outcome::Done,
+        keep_until: None,
     }));
     count_streams(&metrics);
     let text = metrics.encode();

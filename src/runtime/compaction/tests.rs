@@ -60,6 +60,7 @@ fn ended(days: u64) -> Entry {
         record: Record::RolloutEnded {
             rollout: "cart-2".parse().unwrap(),
             outcome: Outcome::Done,
+            keep_until: None,
         },
     }
 }

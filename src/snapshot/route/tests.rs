@@ -163,3 +163,27 @@ fn a_routes_settings_win_over_its_services_and_touch_no_share() {
     assert!(matches!(route.action, Some(Action::DirectResponse(_))));
     assert_eq!(route.request_headers_to_remove, ["a", "b"]);
 }
+
+/// Copies go to the version that is tried, by parts of 10,000, beside the shares.
+#[test]
+fn a_mirrored_version_gets_copies() {
+    let mut plan = samples::plan();
+    plan.services[0].versions[1].mirrored = Weight::parts(1_000);
+    let got = decoded(service_routes(&plan, &plan.services[0].name));
+    let Some(Action::Route(action)) = &got.virtual_hosts[0].routes[0].action else {
+        panic!("{got:?}");
+    };
+    let copies: Vec<_> = action
+        .request_mirror_policies
+        .iter()
+        .map(|policy| {
+            let share = policy
+                .runtime_fraction
+                .as_ref()
+                .and_then(|f| f.default_value);
+            let share = share.map(|share| (share.numerator, share.denominator));
+            (policy.cluster.as_str(), share)
+        })
+        .collect();
+    assert_eq!(copies, [("cart/v2", Some((1_000, 1)))]);
+}

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::domain::{
     Amount, Bake, Check, Delivery, Drain, Hook, InstanceSource, Kind, LostProxies, OnUnsure,
-    OnWorse, Probe, Protocol, Rolling, Rollout, Service, Share, Span, ThenDo, VersionLabel,
+    OnWorse, Probe, Protocol, Rolling, Rollout, Service, Share, Span, Strategy, ThenDo,
+    VersionLabel,
 };
 
 const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
@@ -36,17 +37,18 @@ fn a_rollout_with_nothing_set_is_safe() {
             service: "cart".parse().unwrap(),
             from: None,
             to: "v2".parse().unwrap(),
-            rolling: Rolling {
-                batch: Amount::Count(1),
-                max_surge: Amount::Count(1),
-                max_unavailable: Amount::Count(0),
-            },
+            strategy: Strategy::Rolling(Rolling::new(
+                Amount::Count(1),
+                Amount::Count(1),
+                Amount::Count(0),
+            )),
             replace: None,
             gates: Vec::new(),
             bake: Bake {
                 span: Span::secs(300),
                 holdback: 1
             },
+            keep_old: Span::ZERO,
             deadline: Span::secs(600),
         }
     );
@@ -134,8 +136,8 @@ fn what_is_written_holds() {
         }
     );
     assert_eq!(
-        got.rolling.batch,
-        Amount::Percent(Share::per_million(50_000))
+        got.strategy.rolling().map(|rolling| rolling.batch),
+        Some(Amount::Percent(Share::per_million(50_000)))
     );
     let argv = vec!["./deploy.sh".to_owned(), "{instance}".to_owned()];
     assert_eq!(
@@ -232,11 +234,7 @@ fn a_written_rollout_reads_back() {
     let (name, service) = ("cart-42".parse().unwrap(), "cart".parse().unwrap());
     let (from, to) = ("1.9".parse().unwrap(), "1.10".parse().unwrap());
     let share = Amount::Percent(Share::per_million(1_000));
-    let rolling = Rolling {
-        batch: share,
-        max_surge: Amount::Count(2),
-        max_unavailable: Amount::Count(1),
-    };
+    let rolling = Rolling::new(share, Amount::Count(2), Amount::Count(1));
     let text = rollout_document(&name, &service, Some(&from), &to, Some(&rolling));
     let loaded = good(&format!("{CART}{text}"));
     let got = &loaded.documents.rollouts[&name];
@@ -244,7 +242,7 @@ fn a_written_rollout_reads_back() {
         (&got.service, &got.from, &got.to),
         (&service, &Some(from), &to)
     );
-    assert_eq!(got.rolling, rolling);
+    assert_eq!(got.strategy, Strategy::Rolling(rolling));
 
     let short = rollout_document(&name, &service, None, &to, None);
     assert_eq!(
@@ -309,7 +307,20 @@ fn the_schema_knows_what_is_supported() {
     assert_eq!(
         fields,
         [
-            "service", "from", "to", "rolling", "replace", "gates", "bake", "deadline"
+            "service",
+            "from",
+            "to",
+            "rolling",
+            "replace",
+            "gates",
+            "bake",
+            "deadline",
+            "steps",
+            "warm",
+            "blueGreen",
+            "waves",
+            "inEach",
+            "keepOld"
         ]
     );
     // Each field says what it is for.

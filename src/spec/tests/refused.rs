@@ -139,6 +139,69 @@ fn rollouts_make_sense() {
 }
 
 #[test]
+fn ways_make_sense() {
+    check_rollout(
+        "  service: cart
+  to: v2
+  rolling: { batch: 1, then: { after: 1, batch: 0 }, spread: rack }
+  steps: []
+  inEach: {}
+  bake: { holdback: 1 }
+",
+        &[
+            "a.yaml:10:62: unknown value `rack` (hint: it may be `zone`)",
+            "a.yaml:11:3: a rollout has one way, and both `rolling` and `steps` are given (hint: keep one of them; how each wave goes stands in `inEach`)",
+            "a.yaml:11:10: `steps` needs at least one step",
+            "a.yaml:12:3: `inEach` goes with `waves`",
+            "a.yaml:13:11: `holdback` goes with `rolling`",
+        ],
+    );
+    check_rollout(
+        "  service: cart
+  to: v2
+  steps:
+    - { weight: 5%, mirror: 5% }
+    - { weight: 50%, for: 5m, until: proven }
+    - { weight: 10%, atMost: 5m }
+    - { weight: 0%, until: proven, atLeast: 2m, atMost: 1m }
+    - { pause: {}, for: 1m }
+  warm: { share: 0% }
+",
+        &[
+            "a.yaml:11:9: a step has one of `weight`, `mirror` and `pause` (hint: write it like `- weight: 5%`, and the next thing as a step of its own)",
+            "a.yaml:12:31: a step stays either `for` a time or `until: proven`",
+            "a.yaml:13:9: a step to 10% after one to 50% would go back (hint: let the weights grow)",
+            "a.yaml:13:22: `atMost` goes with `until: proven`",
+            "a.yaml:14:9: a step to 0% after one to 50% would go back (hint: let the weights grow)",
+            "a.yaml:14:17: a step without a share does nothing (hint: the smallest share is 0.01%)",
+            "a.yaml:14:57: `atMost` must not be shorter than `atLeast`",
+            "a.yaml:15:20: a pause lasts until somebody says that it goes on, or `giveUp`",
+            "a.yaml:16:18: `0%` is not a share from 1% to 1000%; write it like `120%`",
+        ],
+    );
+    check_rollout(
+        "  service: cart
+  to: v2
+  waves:
+    - { name: a, pick: 0 of eu }
+    - { name: a, pick: eu }
+    - { name: a, pick: the rest, parallel: 0 }
+    - { pick: us }
+  keepOld: 1h
+  warm: {}
+",
+        &[
+            "a.yaml:11:24: `0 of eu` picks nothing; write it like `eu-west`, `1 of eu-west`, `10% of eu-west` or `the rest`",
+            "a.yaml:13:15: two waves are called `a` (hint: give each wave a name of its own)",
+            "a.yaml:13:44: `parallel` must be at least 1",
+            "a.yaml:14:9: nothing is left after `the rest`",
+            "a.yaml:15:3: `keepOld` goes with `steps` or `blueGreen` (hint: there both versions stand side by side until the end)",
+            "a.yaml:16:3: `warm` goes with `steps`",
+        ],
+    );
+}
+
+#[test]
 fn services_make_sense() {
     check_service(
         "  protocol: htp2\n  health: { http: healthz, grpc: x, interval: 0s, healthyAfter: 0 }\n  envoy: { cluster: { x: { bad: 1 } }, route: { x: [1, bad] } }\n",
@@ -287,13 +350,8 @@ name: cart-42
 spec:
   service: cart
   to: v42
-  rolling:
-    batch: 1
-    spread: zone
-    order: { last: { role: leader } }
-    then: { after: 3, batch: 10% }
-  steps: [{ weight: 5% }]
-  waves: []
+  alias: live
+  stickTo: version
   onWorse: { rollback: this wave, then: pause }
   gates: [no-worse]
 ",
@@ -304,12 +362,9 @@ spec:
             "a.yaml:8:3: not supported yet: `run` (hint: remove it; it would have no effect)",
             "a.yaml:9:3: not supported yet: `rollout` (hint: remove it; it would have no effect)",
             "a.yaml:15:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
-            "a.yaml:24:5: not supported yet: `spread` (hint: remove it; it would have no effect)",
-            "a.yaml:25:5: not supported yet: `order` (hint: remove it; it would have no effect)",
-            "a.yaml:26:5: not supported yet: `then` (hint: remove it; it would have no effect)",
-            "a.yaml:27:3: not supported yet: `steps` (hint: remove it; it would have no effect)",
-            "a.yaml:28:3: not supported yet: `waves` (hint: remove it; it would have no effect)",
-            "a.yaml:29:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+            "a.yaml:22:3: not supported yet: `alias` (hint: remove it; it would have no effect)",
+            "a.yaml:23:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
+            "a.yaml:24:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
         ],
     );
 }

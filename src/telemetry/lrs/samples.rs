@@ -22,6 +22,7 @@ pub(super) fn plan() -> Plan {
         name: "v1".parse().unwrap(),
         routed: true,
         weight: Weight::ALL,
+        mirrored: Weight::NONE,
         endpoints: [
             (1, "a", EndpointState::Healthy),
             (2, "a", EndpointState::Draining),

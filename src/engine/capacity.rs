@@ -1,0 +1,61 @@
+//! What a version's ready instances can carry, as a share of its service's traffic.
+//!
+//! Nobody measures the traffic here, so the fleet that served when the rollout began is taken for what the
+//! traffic needs, at a load of [`HEADROOM_PERCENT`]: instances of equal worth carry equal shares, and a
+//! version may fall short of the whole old fleet by that much and no more.
+
+use super::course::Course;
+use super::turn::Turn;
+use super::{StageKind, Stand};
+use crate::domain::{VersionName, Weight};
+
+/// How much of what an instance can carry it is to carry at most.
+const HEADROOM_PERCENT: u64 = 80;
+
+/// The share of the traffic that the instances of `version` that serve can carry.
+pub(super) fn carries(turn: &Turn<'_>, course: &Course, version: &VersionName) -> Weight {
+    let serves = |stand: &Stand| stand.version == *version && stand.stage == StageKind::Serving;
+    match demand(turn, course) {
+        0 => Weight::ALL,
+        demand => {
+            Weight::parts(capacity(turn, course, serves) * u64::from(Weight::ALL.get()) / demand)
+        }
+    }
+}
+
+/// So many more instances like those that served must come before `version` can carry `share`.
+pub(super) fn missing(
+    turn: &Turn<'_>,
+    course: &Course,
+    version: &VersionName,
+    share: Weight,
+) -> u32 {
+    let whole = u64::from(Weight::ALL.get());
+    let lacking =
+        u64::from(share.get()).saturating_sub(carries(turn, course, version).get().into());
+    let each = fleet(turn, course).div_ceil(u64::from(course.desired.max(1)));
+    let needed = (lacking * demand(turn, course)).div_ceil(whole * each.max(1));
+    u32::try_from(needed).unwrap_or(u32::MAX)
+}
+
+/// What all of the traffic needs.
+fn demand(turn: &Turn<'_>, course: &Course) -> u64 {
+    (fleet(turn, course) * HEADROOM_PERCENT).div_ceil(100)
+}
+
+/// What the fleet could carry that served when the rollout began.
+fn fleet(turn: &Turn<'_>, course: &Course) -> u64 {
+    let started = course.state(turn).started.as_ref();
+    let capacity = started.and_then(|started| started.capacity);
+    capacity.unwrap_or_else(|| u64::from(course.desired))
+}
+
+/// What the instances that stand as wanted can carry.
+pub(super) fn capacity(turn: &Turn<'_>, course: &Course, wanted: impl Fn(&Stand) -> bool) -> u64 {
+    let each = turn
+        .state
+        .service(&course.service)
+        .and_then(|service| service.capacity);
+    let known = turn.state.services.get(&course.service);
+    known.map_or(0, |state| state.instances.capacity(each, wanted))
+}

@@ -1,0 +1,170 @@
+//! What a rollout has to go by in a turn, whatever its strategy: which version comes, how many instances
+//! are wanted, and how it ends.
+
+use super::instances::begin_leaving;
+use super::state::{Bake, RolloutState, Started};
+use super::turn::{Subject, Turn};
+use super::{Cause, Outcome, Record, Stage, StageKind, Stand, Turned, Wait};
+use crate::domain::{InstanceId, RolloutName, ServiceName, Span, VersionName};
+
+/// A running rollout.
+#[derive(Clone)]
+pub(super) struct Course {
+    pub(super) name: RolloutName,
+    pub(super) service: ServiceName,
+    /// The version that served when it began.
+    pub(super) from: VersionName,
+    /// The version that comes. All others go.
+    pub(super) new: VersionName,
+    /// So many instances served when it began.
+    pub(super) desired: u32,
+    /// It goes back, and how.
+    pub(super) turned: Option<Turned>,
+    /// Somebody outside starts and stops instances for it.
+    pub(super) has_hook: bool,
+}
+
+impl Course {
+    /// The rollout of that name, if it runs.
+    pub(super) fn of(turn: &Turn<'_>, name: &RolloutName) -> Option<Self> {
+        let state = turn.state.rollouts.get(name)?;
+        let Started { from, desired, .. } = state.started.as_ref()?;
+        Some(Self {
+            name: name.clone(),
+            service: state.spec.service.clone(),
+            from: from.clone(),
+            new: state.comes()?.clone(),
+            desired: *desired,
+            turned: state.turned,
+            has_hook: state.spec.replace.is_some(),
+        })
+    }
+
+    /// Its part of the state.
+    ///
+    /// # Panics
+    /// If it was made for another state.
+    pub(super) fn state<'a>(&self, turn: &'a Turn<'_>) -> &'a RolloutState {
+        &turn.state.rollouts[&self.name]
+    }
+
+    /// Whose waits are these?
+    pub(super) fn subject(&self) -> Subject {
+        Subject::Rollout(self.name.clone())
+    }
+
+    /// So many instances of its service stand as wanted.
+    pub(super) fn count(&self, turn: &Turn<'_>, wanted: impl Fn(&Stand) -> bool) -> u32 {
+        turn.count(&self.service, wanted)
+    }
+
+    /// Tells the proxies of at most `room` instances that are ready and `wanted`.
+    pub(super) fn take_in(
+        &self,
+        turn: &mut Turn<'_>,
+        room: u32,
+        wanted: impl Fn(&Stand) -> bool,
+        may_come: impl Fn(&Turn<'_>, &InstanceId) -> bool,
+    ) {
+        let is_wanted = |stand: &Stand| stand.stage == StageKind::Ready && wanted(stand);
+        let ready = turn.ids(&self.service, is_wanted);
+        let ready: Vec<_> = ready.into_iter().filter(|id| may_come(turn, id)).collect();
+        for id in ready.into_iter().take(room as usize) {
+            let generation = turn.next_generation();
+            let why = format!("{} takes it in", self.name);
+            turn.move_to(&self.service, &id, Stage::Joining { generation }, why);
+        }
+    }
+
+    /// Takes out every instance that is told to the proxies and `wanted`. True when none is left.
+    pub(super) fn let_go(&self, turn: &mut Turn<'_>, wanted: impl Fn(&Stand) -> bool) -> bool {
+        for id in turn.ids(&self.service, |stand| stand.stage.stays() && wanted(stand)) {
+            let Some(stage) = turn.instance(&self.service, &id).map(|k| k.stage.clone()) else {
+                continue;
+            };
+            let cause = Cause::Rollout(self.name.clone());
+            let why = format!("{} goes on with {}", self.name, self.new);
+            begin_leaving(turn, &self.service, &id, &stage, cause, &why);
+        }
+        let is_told = |stand: &Stand| {
+            let is_gone = matches!(
+                stand.stage,
+                StageKind::Registered | StageKind::Ready | StageKind::Released
+            );
+            wanted(stand) && !is_gone
+        };
+        self.count(turn, is_told) == 0
+    }
+
+    /// Watches for a while. True when that is over.
+    pub(super) fn bake(&self, turn: &mut Turn<'_>, span: Span, holdback: u32) -> bool {
+        let rollout = self.name.clone();
+        match self.state(turn).bake {
+            Bake::Ahead if span.is_zero() => return true,
+            Bake::Ahead => turn.record(Record::BakeBegan { rollout }),
+            Bake::Began(at) if Span::between(at, turn.now) < span => {
+                turn.wait(self.subject(), Wait::Bake { span, holdback });
+            }
+            Bake::Began(_) => turn.record(Record::BakeDone { rollout }),
+            Bake::Done => return true,
+        }
+        false
+    }
+
+    /// Says which instances of the version that comes are missing among those `wanted`, and why.
+    pub(super) fn wait_for_new(
+        &self,
+        turn: &mut Turn<'_>,
+        goal: u32,
+        ceiling: u32,
+        wanted: impl Fn(&Stand) -> bool,
+    ) {
+        let is_here = |stand: &Stand| stand.version == self.new && !stand.stage.goes();
+        let is_unready = |stand: &Stand| {
+            let kind = stand.stage;
+            let waits = [
+                StageKind::Ready,
+                StageKind::Registered,
+                StageKind::Suspended,
+            ];
+            is_here(stand) && wanted(stand) && waits.contains(&kind)
+        };
+        let here = self.count(turn, |stand| is_here(stand) && wanted(stand));
+        let mut instances = Vec::new();
+        for (id, known) in turn.select(&self.service, is_unready) {
+            let said = match turn.facts.health(&self.service, id) {
+                _ if known.stage == Stage::Ready => {
+                    format!("no more than {ceiling} may be listed at once")
+                }
+                None => "not probed yet".to_owned(),
+                Some(health) if health.healthy => "healthy, but not for minReady yet".to_owned(),
+                Some(health) => health.detail.clone(),
+            };
+            instances.push(format!("{id}: {said}"));
+        }
+        let version = self.new.clone();
+        if !instances.is_empty() {
+            let version = version.clone();
+            turn.wait(self.subject(), Wait::NotReady { version, instances });
+        }
+        if here < goal {
+            let missing = goal - here;
+            turn.wait(self.subject(), Wait::Instances { version, missing });
+        }
+    }
+
+    /// It is over.
+    pub(super) fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, keep: Option<Span>) {
+        let (service, rollout) = (self.service.clone(), self.name.clone());
+        if outcome == Outcome::Done {
+            let version = self.new.clone();
+            turn.record(Record::StableChosen { service, version });
+        }
+        let keep_until = keep.map(|span| span.after(turn.now));
+        turn.record(Record::RolloutEnded {
+            rollout,
+            outcome,
+            keep_until,
+        });
+    }
+}
