@@ -13,6 +13,10 @@ DEMO_ARGS ?=
 # For `make bench-xds`: --quick, --only TEXT, --rounds N, --json FILE; docs/benchmarks.md has the method.
 BENCH_ARGS ?=
 
+# What `make fuzz` feeds with random bytes, and for how long: protocol, wire, documents or overlay.
+FUZZ_TARGET ?= protocol
+FUZZ_SECONDS ?= 300
+
 # Tests and the demo look for Envoy in TIDEGATE_ENVOY, then in target/tools/bin, then on the PATH.
 # The adapter of the public xDS harness is built for tests alone.
 TEST_FEATURES := harness-adapter
@@ -23,7 +27,7 @@ INSTALLED := $(TOOLS)/installed.txt
 NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools build demo test conformance check bench-xds clean
+.PHONY: help tools node-tools build demo test conformance fuzz check bench-xds clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +76,14 @@ test: tools ## Run all tests, those with real Envoys included
 
 conformance: tools ## Run the table of the protocol's rules, with real Envoys; see docs/conformance.md
 	cargo test --locked --features $(TEST_FEATURES) --test conformance -- --quiet --include-ignored
+
+# What is found interesting goes beside the build and not into the corpus, which is made by hand.
+fuzz: ## Feed one target random bytes for a while: FUZZ_TARGET=wire FUZZ_SECONDS=600
+	@command -v cargo-fuzz > /dev/null || { \
+		echo "make fuzz: cargo-fuzz is not there; cargo install cargo-fuzz" >&2; exit 1; }
+	@mkdir -p fuzz/target/found/$(FUZZ_TARGET)
+	cargo fuzz run -s none $(FUZZ_TARGET) fuzz/target/found/$(FUZZ_TARGET) fuzz/corpus/$(FUZZ_TARGET) -- \
+		-max_total_time=$(FUZZ_SECONDS) -timeout=25
 
 check: tools ## Formatting, lints, licences and sources of dependencies
 	cargo fmt --check

@@ -3,6 +3,7 @@
 //! At most one response waits for its answer. What changes meanwhile only changes what is due, so
 //! a slow client gets the newest state and never a backlog.
 
+mod answer;
 mod build;
 mod due;
 mod entry;
@@ -13,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::message::{Ask, Refused, Variant};
-use super::nack;
 use super::order::Op;
 use super::subscription::{Change, Subscription, members_mut};
 use crate::domain::{Generation, Span, Time};
@@ -23,6 +23,7 @@ use entry::{Content, Entry, Told};
 
 use build::content_version;
 
+pub(super) use answer::Answer;
 pub(super) use build::{Built, is_nonce_of, take_fitting};
 pub use held::{Held, HeldState};
 
@@ -69,17 +70,8 @@ struct Outstanding {
     /// Others stopped waiting for the answer.
     is_released: bool,
     said: Vec<(Arc<str>, Option<Arc<Resource>>)>,
-}
-
-/// The answer to a response.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The generation that the response was built from.
-    pub(super) generation: Generation,
-    /// Whether it was accepted.
-    pub(super) is_ack: bool,
-    /// What the response told.
-    pub(super) names: Vec<Arc<str>>,
+    /// What a whole set has not, because it was refused and never accepted.
+    left_out: Vec<Arc<str>>,
 }
 
 /// A refusal, for people.
@@ -222,50 +214,6 @@ impl Channel {
         response.is_some_and(|response| !std::mem::replace(&mut response.is_released, true))
     }
 
-    /// Takes what a request says of its nonce; to be followed by [`Channel::after`]. `None` if it answers nothing that is waiting.
-    pub(super) fn on_answer(
-        &mut self,
-        nonce: &str,
-        error: Option<&str>,
-        now: Time,
-    ) -> Option<Answer> {
-        let response = self
-            .outstanding
-            .take_if(|response| response.nonce == nonce)?;
-        let is_ack = error.is_none();
-        self.refusal = error.map(|error| Refusal {
-            message: nack::normalised(error),
-            at: now,
-        });
-        self.holds_unknown &= !is_ack;
-        for (name, resource) in &response.said {
-            let Some(entry) = self.entries.get_mut(name) else {
-                continue;
-            };
-            if !matches!(&entry.told, Told::Sent(sent) if sent.is(resource.as_ref())) {
-                continue;
-            }
-            let content = Content::of(resource.as_ref());
-            if is_ack {
-                entry.told = Told::Acked(content);
-                entry.may_hold = resource.is_some();
-                entry.accepted.clone_from(resource);
-                if resource.is_none() && !self.subscription.names().contains(name) {
-                    self.entries.remove(name);
-                }
-            } else {
-                entry.told = Told::Nacked(content, response.number);
-                self.refused.insert(Arc::clone(name));
-            }
-        }
-        self.accepted_nonce = is_ack.then_some(response.nonce);
-        Some(Answer {
-            generation: response.generation,
-            is_ack,
-            names: response.said.into_iter().map(|(name, _)| name).collect(),
-        })
-    }
-
     /// How many names the client has asked for.
     pub(super) fn names_asked_for(&self) -> usize {
         self.subscription.names().len()
@@ -313,10 +261,14 @@ impl Channel {
                 let change = self.subscription.replace(names, has_wildcard);
                 self.forget_uncovered(&change);
                 let resumes = change.first && !version.is_empty();
-                if resumes && self.subscription.is_pure_wildcard() {
+                // Elsewhere a version names what was asked for by name, and nothing of the rest.
+                if resumes && has_wildcard && self.subscription.is_pure_wildcard() {
                     self.resumed_from = Some(version.clone());
                 } else if has_wildcard {
+                    self.holds_unknown |= resumes;
                     self.answer_owed |= change.wildcard_added || !change.asked_for.is_empty();
+                    // It has refused all so far, and may hold what it wants and is gone.
+                    self.answer_owed |= self.holds_unknown && change.narrowed;
                 }
                 // A warming cluster makes Envoy ask again for endpoints that it has, with a nonce
                 // that it has answered; it waits for them.
@@ -359,16 +311,31 @@ impl Channel {
         }
     }
 
-    /// Tells again what was told of `name`, unless it was refused.
+    /// The names of resources that were told on this stream.
+    pub(super) fn told_here(&self) -> impl Iterator<Item = &Arc<str>> {
+        let entries = self.entries.iter();
+        let is_here = |entry: &Entry| matches!(entry.told.content(), Some(Content::Resource(_)));
+        entries.filter_map(move |(name, entry)| is_here(entry).then_some(name))
+    }
+
+    /// Tells again what was told of `name`, be it refused: what it was refused with may be mended by
+    /// what makes it worth telling again.
     pub(super) fn owe_again(&mut self, name: &Arc<str>) {
-        let told = self.entries.get(name).map(|entry| &entry.told);
-        if matches!(told, Some(Told::Acked(_) | Told::Sent(_))) {
+        let told = self
+            .entries
+            .get(name)
+            .and_then(|entry| entry.told.content());
+        if told.is_some() {
             self.owed.insert(Arc::clone(name));
         }
     }
 
     /// Who asks for a collection again has none of it.
     fn tell_members_again(&mut self, asked_for: &Names) {
+        self.end_refusals_of(|subscription, name| {
+            let collection = subscription.collection_of(name);
+            collection.is_some_and(|collection| asked_for.contains(collection))
+        });
         let collections = asked_for.iter();
         for name in collections.filter(|name| self.subscription.is_collection(name)) {
             for entry in members_mut(name, &mut self.entries) {
@@ -377,24 +344,15 @@ impl Channel {
         }
     }
 
-    /// Forgets refusals, so that the same content is tried once more.
-    pub(super) fn retry(&mut self, target: &ResourceSet) {
-        let refused = std::mem::take(&mut self.refused);
-        for name in &refused {
-            if let Some(entry) = self.entries.get_mut(name) {
-                entry.told = Told::Nothing;
-            }
-        }
-        self.refresh_names(target, &refused);
-    }
-
     fn forget_uncovered(&mut self, change: &Change) {
-        if change.narrowed {
-            let subscription = &self.subscription;
-            self.entries.retain(|name, _| subscription.covers(name));
-            self.owed.retain(|name| subscription.covers(name));
-            self.referring.retain(|name| subscription.covers(name));
-            self.referred.retain(|name, _| subscription.covers(name));
+        if !change.narrowed {
+            return;
         }
+        self.end_refusals_of(|subscription, name| !subscription.covers(name));
+        let subscription = &self.subscription;
+        self.entries.retain(|name, _| subscription.covers(name));
+        self.owed.retain(|name| subscription.covers(name));
+        self.referring.retain(|name| subscription.covers(name));
+        self.referred.retain(|name, _| subscription.covers(name));
     }
 }

@@ -105,6 +105,10 @@ impl Stream {
         if names > max {
             return Err(Refused::TooManyNames { names, max });
         }
+        if asked.resumes && kind == ResourceKind::Endpoint {
+            self.owe_endpoints();
+        }
+        let channel = &mut self.channels[kind as usize];
         let is_only_a_beginning = asked.resumes || (is_first && !channel.wants_anything());
         if is_only_a_beginning && self.settled_at.is_none() {
             self.settled_at = Some(RESUME_SETTLE.after(now));
@@ -268,6 +272,17 @@ impl Stream {
                 endpoints.owe_again(&name);
                 endpoints.refresh_names(target, [&name]);
             }
+        }
+    }
+
+    /// A client that comes back says that it holds endpoints, but clusters that were sent to it before it
+    /// said so may warm, and wait for them.
+    fn owe_endpoints(&mut self) {
+        let clusters = &self.channels[ResourceKind::Cluster as usize];
+        let warming: Vec<_> = clusters.told_here().cloned().collect();
+        let endpoints = &mut self.channels[ResourceKind::Endpoint as usize];
+        for name in &warming {
+            endpoints.owe_again(name);
         }
     }
 

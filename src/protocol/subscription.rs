@@ -72,7 +72,7 @@ impl Subscription {
 
     /// Does the client want `name`, be it in a collection or because it wants everything?
     pub(super) fn covers(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name) || self.is_collected(name)
+        self.wildcard || self.names.contains(name) || self.collection_of(name).is_some()
     }
 
     /// Does this name stand for a collection?
@@ -107,12 +107,13 @@ impl Subscription {
         everything.chain(collected.map(|resource| &resource.name))
     }
 
-    fn is_collected(&self, name: &str) -> bool {
-        let directory = name.rsplit_once('/').filter(|_| self.collects);
-        directory.is_some_and(|(directory, _)| {
-            let collection = format!("{directory}{}", COLLECTION.1);
-            self.is_open(&collection)
-        })
+    /// The open collection among the names that has this one in it.
+    pub(super) fn collection_of(&self, name: &str) -> Option<&Arc<str>> {
+        let (directory, _) = name.rsplit_once('/').filter(|_| self.collects)?;
+        let collection = format!("{directory}{}", COLLECTION.1);
+        self.names
+            .get(collection.as_str())
+            .filter(|it| self.is_open(it))
     }
 
     /// Takes the full list of a SotW request. `has_wildcard`: may an empty list mean everything?

@@ -2,6 +2,7 @@
 
 mod asking;
 mod order;
+mod races;
 mod references;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub(super) fn resource(name: &str, version: &str) -> Arc<Resource> {
     })
 }
 
-pub(super) fn kind(letter: char) -> ResourceKind {
+fn kind(letter: char) -> ResourceKind {
     match letter {
         'c' => ResourceKind::Cluster,
         'e' => ResourceKind::Endpoint,
@@ -65,6 +66,7 @@ struct Story {
     /// SotW clients repeat their names in each answer.
     names: BTreeMap<char, String>,
     last: BTreeMap<char, Response>,
+    set: Arc<ResourceSet>,
 }
 
 impl Story {
@@ -75,6 +77,7 @@ impl Story {
             now: Time::UNIX_EPOCH,
             names: BTreeMap::new(),
             last: BTreeMap::new(),
+            set: Arc::default(),
         }
     }
 
@@ -94,7 +97,23 @@ impl Story {
     }
 
     fn snapshot(&mut self, generation: u64, text: &str) -> String {
-        self.stream.on_snapshot(set(generation, text), self.now);
+        self.show(set(generation, text))
+    }
+
+    /// The same, by a set that grows out of the last one, as a compiler's do.
+    fn grown(&mut self, generation: u64, text: &str) -> String {
+        let mut grown = self.set.next(Generation(generation));
+        let all = set(generation, text);
+        grown.replace_all(
+            all.all()
+                .map(|(kind, resource)| (kind, Arc::clone(resource))),
+        );
+        self.show(Arc::new(grown))
+    }
+
+    fn show(&mut self, set: Arc<ResourceSet>) -> String {
+        self.set = Arc::clone(&set);
+        self.stream.on_snapshot(set, self.now);
         self.sent()
     }
 

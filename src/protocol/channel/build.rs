@@ -51,6 +51,10 @@ impl Channel {
             }
         };
         self.note_due(target);
+        for (name, _) in &said {
+            self.owed.remove(name);
+        }
+        free_if_empty(&mut self.owed);
         if self.entries.is_empty() {
             // Built whole, a map takes half the memory of one that grew name by name.
             let sent = said.iter().map(|(name, resource)| {
@@ -75,6 +79,15 @@ impl Channel {
         } else {
             added.clone().collect()
         };
+        for resource in &resources {
+            self.owed.remove(&resource.name);
+        }
+        let is_left_out = |name: &&Arc<str>| {
+            let entry = self.entries.get(*name);
+            entry.is_some_and(|entry| entry.is_refused() && entry.accepted.is_none())
+        };
+        let refused = self.refused.iter().filter(|_| self.is_whole());
+        let left_out = refused.filter(is_left_out).cloned().collect();
         let removed = if self.variant == Variant::Delta {
             absent.collect()
         } else {
@@ -104,6 +117,7 @@ impl Channel {
             op,
             is_released: false,
             said,
+            left_out,
         });
         let type_url = TypeUrl::Served(self.kind);
         Built {
@@ -144,13 +158,21 @@ impl Channel {
         self.additions = additions;
         let taken = taken.into_iter().map(|name| {
             let resource = self.form(&name, wanted).cloned();
-            self.owed.remove(&name);
             (name, resource)
         });
-        let taken = taken.collect();
-        free_if_empty(&mut self.owed);
+        let mut said: Vec<_> = taken.collect();
         free_if_empty(&mut self.additions);
-        taken
+        if self.is_whole() {
+            // What was never accepted cannot be kept until it may go: this response leaves it out.
+            let entries = &self.entries;
+            let is_left_out = |name: &Arc<str>| {
+                let entry = entries.get(name);
+                entry.is_none_or(|entry| entry.accepted.is_none())
+            };
+            let left_out = self.removals.extract_if(.., is_left_out);
+            said.extend(left_out.map(|name| (name, None)));
+        }
+        said
     }
 
     /// Does each response hold everything?

@@ -71,6 +71,10 @@ impl Channel {
         let retried = self.try_refused_again(wanted);
         for name in names {
             self.refresh_name(name, wanted);
+            // With it a collection may become empty, or be so no more.
+            if let Some(collection) = self.subscription.collection_of(name).cloned() {
+                self.refresh_name(&collection, wanted);
+            }
         }
         for name in &retried {
             self.refresh_name(name, wanted);
@@ -123,11 +127,14 @@ impl Channel {
             .extend(held.map(|resource| (Arc::clone(&resource.name), Entry::held(resource))));
     }
 
-    /// What was refused together is tried again together once any of it changes: only the
-    /// client's message tells which of it was at fault, and it may have taken some or none.
+    /// What was refused together is tried again together once any of it changes or is asked for anew:
+    /// only the client's message tells which of it was at fault, and it may have taken some or none.
     fn try_refused_again(&mut self, wanted: &ByName) -> Names {
         let Self {
-            refused, entries, ..
+            refused,
+            entries,
+            owed,
+            ..
         } = self;
         let number = |name: &Arc<str>| match &entries.get(name)?.told {
             Told::Nacked(content, number) => Some((content, *number)),
@@ -139,7 +146,7 @@ impl Channel {
                 let (content, number) = number(name)?;
                 let resource = wanted.get(name);
                 let resource = resource.map(|it| form(it, entries.get(name)));
-                (!content.is(resource)).then_some(number)
+                (!content.is(resource) || owed.contains(name)).then_some(number)
             })
             .collect();
         let is_over =

@@ -34,9 +34,8 @@ impl Channel {
 
     /// Goes on after an answer.
     pub(in crate::protocol) fn after(&mut self, answer: &Answer, target: &ResourceSet) {
-        if !answer.is_ack {
-            self.refresh_names(target, &answer.names);
-        } else if !self.referring.is_empty() {
+        self.refresh_names(target, &answer.unsettled);
+        if answer.is_ack && !self.referring.is_empty() {
             let names = answer.names.iter();
             let names: Vec<_> = names.filter(|it| self.referring.contains(*it)).collect();
             self.refresh_names(target, names);
