@@ -58,8 +58,8 @@ pub use state::{
     Report, RolloutState, Roster, ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
-    BlockerView, DrainView, InstanceView, Phase, ProxyView, ReportView, RolloutView, ServiceView,
-    VersionView, View,
+    BlockerView, DrainView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
+    RolloutView, ServiceView, VersionView, View,
 };
 
 use facts::Facts;

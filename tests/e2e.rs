@@ -63,6 +63,7 @@ mod stories {
     pub(crate) mod other_envoys;
     pub(crate) mod secrets;
     pub(crate) mod settings;
+    pub(crate) mod shift;
 }
 
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use stories::{
     crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy,
-    one_by_one, ordering, other_envoys, secrets, settings,
+    one_by_one, ordering, other_envoys, secrets, settings, shift,
 };
 use support::grpc::Library;
 
@@ -91,6 +92,18 @@ const STORIES: &[(&str, fn())] = &[
     (
         "own-listeners-rds-cds.yaml rolls without loss, and every release is proven",
         other_envoys::own_listeners,
+    ),
+    (
+        "steps move shares of the traffic, copies first, and an undo is one step",
+        shift::by_steps,
+    ),
+    (
+        "blue-green moves all traffic at once, when the whole new fleet is ready and somebody says so",
+        shift::blue_green,
+    ),
+    (
+        "a third version takes over half way to the second, and no request is lost",
+        shift::a_third_version,
     ),
     (
         "the example edge is in force with every Envoy setting of its own",

@@ -84,6 +84,7 @@ fn rollout() -> RolloutView {
         done: 1,
         total: 3,
         batch: 2,
+        part: None,
         blockers: vec![blocker()],
         notes: vec!["edge-8 is lost".into()],
         report: ReportView {

@@ -159,6 +159,16 @@ pub enum StepAction {
     Pause(Approval),
 }
 
+impl fmt::Display for StepAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weight(share) => write!(f, "{share}"),
+            Self::Mirror(share) => write!(f, "copies of {share}"),
+            Self::Pause(_) => f.write_str("pause"),
+        }
+    }
+}
+
 /// Somebody's word that is waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {

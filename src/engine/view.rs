@@ -139,12 +139,48 @@ pub struct RolloutView {
     pub total: u32,
     /// The number of the batch, from 1.
     pub batch: u32,
+    /// The wave or step in which it is, where it goes by these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartView>,
     /// What it waits for.
     pub blockers: Vec<BlockerView>,
     /// Things to know that do not stop it.
     pub notes: Vec<String>,
     /// What has been measured so far.
     pub report: ReportView,
+}
+
+/// A wave or a step of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartView {
+    /// Which of the two.
+    pub kind: Part,
+    /// Its number, from 1.
+    pub number: u32,
+    /// Of so many.
+    pub of: u32,
+    /// The wave's name, or what the step does.
+    pub what: String,
+}
+
+/// What a rollout is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// A share of the traffic, or a pause.
+    Step,
+    /// A part of the fleet.
+    Wave,
+}
+
+impl std::fmt::Display for PartView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            Part::Step => "step",
+            Part::Wave => "wave",
+        };
+        write!(f, "{kind} {} of {}: {}", self.number, self.of, self.what)
+    }
 }
 
 /// What a rollout has measured.

@@ -6,10 +6,10 @@ use super::state::{Bake, RolloutState};
 use super::turn::Subject;
 use super::waits::Waits;
 use super::{
-    BlockerView, Cause, DrainView, InstanceView, Outcome, Phase, ProxyView, ReportView,
-    RolloutView, ServiceState, ServiceView, StageKind, State, VersionView, View,
+    BlockerView, Cause, DrainView, InstanceView, Outcome, Part, PartView, Phase, ProxyView,
+    ReportView, RolloutView, ServiceState, ServiceView, StageKind, State, VersionView, View,
 };
-use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Time};
+use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Strategy, Time};
 
 /// What is said of an instance that is kept although its source no longer knows it.
 const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
@@ -138,6 +138,7 @@ impl Seen<'_> {
             },
             total: desired,
             batch: rollout.batches_done + running_batches(rollout),
+            part: part(rollout),
             blockers: self.blockers(&Subject::Rollout(spec.name.clone())),
             notes,
             report: ReportView {
@@ -208,6 +209,28 @@ impl Seen<'_> {
             services: self.state.reach(identity).into_iter().collect(),
         }
     }
+}
+
+/// The wave or step in which a rollout is that has begun, and goes on.
+fn part(rollout: &RolloutState) -> Option<PartView> {
+    if !rollout.runs() || rollout.aborted() {
+        return None;
+    }
+    let (kind, done, of, what) = if let Strategy::Waves(waves) = &rollout.spec.strategy {
+        let wave = waves.waves.get(rollout.waves_done as usize)?;
+        let what = wave.name.clone();
+        (Part::Wave, rollout.waves_done, waves.waves.len(), what)
+    } else {
+        let step = rollout.steps.get(rollout.steps_done as usize)?;
+        let what = step.action.to_string();
+        (Part::Step, rollout.steps_done, rollout.steps.len(), what)
+    };
+    Some(PartView {
+        kind,
+        number: done + 1,
+        of: u32::try_from(of).unwrap_or(u32::MAX),
+        what,
+    })
 }
 
 fn running_batches(rollout: &RolloutState) -> u32 {

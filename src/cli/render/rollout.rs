@@ -61,6 +61,7 @@ pub(crate) fn rollout_line(view: &View, rollout: &RolloutView) -> String {
         rollout.phase, rollout.done, rollout.total
     )];
     let service = view.services.iter().find(|s| s.name == rollout.service);
+    parts.extend(rollout.part.as_ref().map(ToString::to_string));
     parts.extend(service.and_then(weights));
     parts.extend(foremost(&rollout.blockers).map(|b| b.text.clone()));
     parts.join("; ")
@@ -81,13 +82,16 @@ fn head(view: &View, rollout: &RolloutView, now: Time, look: Look) -> Vec<String
         0 => format!("{} proxies", view.proxies.len()),
         lost => format!("{} proxies, {lost} of them lost", view.proxies.len()),
     };
-    let facts = [
-        elapsed(rollout, now).to_string(),
-        format!("batch {}", rollout.batch),
+    let mut facts = vec![elapsed(rollout, now).to_string()];
+    facts.extend(rollout.part.as_ref().map(ToString::to_string));
+    if rollout.batch > 0 {
+        facts.push(format!("batch {}", rollout.batch));
+    }
+    facts.extend([
         format!("{} of {} replaced", rollout.done, rollout.total),
         format!("generation {}", view.generation),
         proxies,
-    ];
+    ]);
     let title = title.map(|(text, tone)| {
         let seen = text.chars().count();
         (
@@ -95,7 +99,7 @@ fn head(view: &View, rollout: &RolloutView, now: Time, look: Look) -> Vec<String
             seen,
         )
     });
-    let facts = facts.map(|fact| {
+    let facts = facts.into_iter().map(|fact| {
         let seen = fact.chars().count();
         (fact, seen)
     });
