@@ -1,6 +1,6 @@
 //! Whole rollouts, driven by the command line. No proxy is connected, so every barrier passes.
 
-use crate::fleet::{awaits_instances, in_stage, register, rollout, serving};
+use crate::fleet::{awaits_instances, in_stage, phase, register, rollout, serving};
 use crate::tidegate::{SPANS, transcript};
 
 #[test]
@@ -90,12 +90,22 @@ fn start_writes_a_document() {
         "rollout start cart --to v2",
         "rollout start cart --to v2",
         "get rollout cart-v2",
-        "rollout start cart --to v2 --name other --output json",
-        "why other",
-        "delete rollout cart-v2",
-        "why cart-v2",
-        "rollout start carts --to v2",
     ]);
+    server.until("it runs", awaits_instances);
+    let words = "rollout start cart --to v2 --name other --output json";
+    let seen = seen + &server.session(&[words]);
+    server.until("the newer one takes over", |view| {
+        let other = &view["rollouts"][1]["blockers"];
+        let waits = other.as_array().is_some_and(|all| !all.is_empty());
+        phase(view, "cart-v2") == "Superseded" && waits
+    });
+    let seen = seen
+        + &server.session(&[
+            "why other",
+            "delete rollout cart-v2",
+            "why cart-v2",
+            "rollout start carts --to v2",
+        ]);
     transcript("start_writes_a_document", &seen, &[SPANS]);
 }
 
