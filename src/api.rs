@@ -99,6 +99,8 @@ pub fn router(
         .route("/proxies/{id}", delete(state::forget_proxy))
         .route("/proxies/{id}/envoy", get(sent::of_proxy))
         .route("/secrets", get(state::secrets))
+        .route("/freeze", post(state::freeze))
+        .route("/unfreeze", post(state::unfreeze))
         .route("/documents", get(documents::list).post(documents::apply))
         .route("/documents/{kind}/{name}", delete(documents::remove))
         .route("/history", get(history::page))

@@ -12,6 +12,7 @@ mod delete;
 mod demo;
 mod drain;
 mod failure;
+mod freeze;
 mod get;
 #[cfg(feature = "harness-adapter")]
 mod harness;
@@ -134,6 +135,7 @@ enum Command {
     #[command(hide = true)]
     DemoKeeper(KeeperOptions),
     Drain(drain::Drain),
+    Freeze(freeze::Freeze),
     Get(get::Get),
     History(history::History),
     Instances(instances::Instances),
@@ -146,6 +148,7 @@ enum Command {
     Secrets(secrets::Secrets),
     Serve(serve::Serve),
     Undrain(drain::Undrain),
+    Unfreeze(freeze::Unfreeze),
     Validate(validate::Validate),
     Why(why::Why),
 }
@@ -216,6 +219,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::DemoApp(options) => return demo::app(options).await,
         Command::DemoKeeper(options) => return demo::keeper(options).await,
         Command::Drain(it) => it.run(context).await?,
+        Command::Freeze(it) => it.run(context).await?,
         Command::Get(it) => it.run(context).await?,
         Command::History(it) => it.run(context).await?,
         Command::Instances(it) => it.run(context).await?,
@@ -227,6 +231,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Secrets(it) => it.run(context).await?,
         Command::Serve(it) => it.run(context).await?,
         Command::Undrain(it) => it.run(context).await?,
+        Command::Unfreeze(it) => it.run(context).await?,
         Command::Validate(it) => it.run(context)?,
         Command::Why(it) => it.run(context).await?,
     }

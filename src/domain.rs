@@ -3,6 +3,7 @@
 //! Values only. Everything here is parsed at an edge (`spec`, `discovery`, `xds`) and trusted inside.
 //! Knows no Envoy type, no clock, no socket, no file.
 
+mod calendar;
 mod documents;
 mod gate;
 mod gateway;
@@ -10,6 +11,7 @@ mod instance;
 mod name;
 mod overlay;
 mod plan;
+mod policy;
 mod proxy;
 mod quantity;
 mod retention;
@@ -19,16 +21,18 @@ mod serving;
 mod strategy;
 mod time;
 
+pub use calendar::{BadCalendar, DateText, WeekTime, Window, WindowSpan, Zone};
 pub use documents::{Documents, Kind};
 pub use gate::{Check, Gate, OnUnsure, OnWorse};
 pub use gateway::{Gateway, Listener, ProxySelector, Route};
 pub use instance::{Instance, Locality};
 pub use name::{
-    BadName, GateName, GatewayName, InstanceId, ProxyId, RolloutName, SecretName, ServiceName,
-    VersionName,
+    BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RolloutName, SecretName,
+    ServiceName, VersionName,
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
+pub use policy::{Freeze, Policy};
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use retention::Retention;

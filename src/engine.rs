@@ -32,6 +32,7 @@ mod planning;
 mod proxies;
 mod record;
 mod rolling;
+mod rules;
 mod services;
 mod shift;
 mod stage;
@@ -52,13 +53,14 @@ pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_record};
 pub use planning::plan;
 pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record, Split, Turned};
+pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
     Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord, InstanceState, Kept, Lane, Pause,
     Report, RolloutState, Roster, ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
-    BlockerView, DrainView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
+    BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
     RolloutView, ServiceView, VersionView, View,
 };
 
@@ -289,7 +291,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
 
 /// Looks at each service until nothing more can be decided.
 fn settle(turn: &mut Turn<'_>) {
-    let services: Vec<_> = turn.state.documents.services.values().cloned().collect();
+    let services = rules::in_turn(turn);
     for _ in 0..PASSES_MAX {
         let decided = turn.effects.len();
         turn.waits.clear();

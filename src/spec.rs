@@ -19,6 +19,7 @@ mod envoy;
 mod field;
 mod gate;
 mod gateway;
+mod policy;
 mod problem;
 mod rollout;
 mod schema;

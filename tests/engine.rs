@@ -15,6 +15,8 @@ mod looking;
 mod mended;
 #[path = "engine/properties.rs"]
 mod properties;
+#[path = "engine/rules.rs"]
+mod rules;
 #[path = "engine/sample.rs"]
 mod sample;
 #[path = "engine/speed.rs"]

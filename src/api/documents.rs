@@ -39,14 +39,14 @@ pub(super) async fn remove(
 }
 
 fn kind_named(word: &str) -> Result<Kind, ApiError> {
-    [Kind::Gate, Kind::Gateway, Kind::Rollout, Kind::Service]
+    Kind::ALL
         .into_iter()
         .find(|kind| kind.to_string().eq_ignore_ascii_case(word))
         .ok_or_else(|| {
             ApiError::new(
                 StatusCode::NOT_FOUND,
                 format!("there is no kind `{word}`"),
-                "the kinds are Gate, Gateway, Rollout and Service",
+                "the kinds are Gate, Gateway, Policy, Rollout and Service",
             )
         })
 }

@@ -132,6 +132,7 @@ fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
 fn verb_named(word: &str, ask: &Ask) -> Result<RolloutVerb, ApiError> {
     Ok(match word {
         "abort" => RolloutVerb::Abort(ask.turned()),
+        "override" => RolloutVerb::Override,
         "pause" => RolloutVerb::Pause,
         "promote" => RolloutVerb::Promote { all: ask.all },
         "resume" => RolloutVerb::Resume,
@@ -141,7 +142,7 @@ fn verb_named(word: &str, ask: &Ask) -> Result<RolloutVerb, ApiError> {
         _ => {
             return Err(ApiError::not_found(
                 format!("a rollout knows no verb `{word}`"),
-                "use abort, pause, promote, resume, retry, skip or undo",
+                "use abort, override, pause, promote, resume, retry, skip or undo",
             ));
         }
     })

@@ -20,6 +20,7 @@ pub(crate) fn view() -> View {
         generation: Generation(118),
         ready: true,
         not_ready: None,
+        frozen: None,
         services: vec![ServiceView {
             name: "cart".parse().unwrap(),
             stable: Some("v41".parse().unwrap()),

@@ -61,3 +61,23 @@ pub(super) async fn forget_proxy(
     let command = Command { verb, by, reason };
     Ok(Json(shared.control.command(command).await?))
 }
+
+pub(super) async fn freeze(
+    State(shared): State<Shared>,
+    By(by): By,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Json<Answer>, ApiError> {
+    let verb = Verb::Freeze;
+    let command = Command { verb, by, reason };
+    Ok(Json(shared.control.command(command).await?))
+}
+
+pub(super) async fn unfreeze(
+    State(shared): State<Shared>,
+    By(by): By,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Json<Answer>, ApiError> {
+    let verb = Verb::Unfreeze;
+    let command = Command { verb, by, reason };
+    Ok(Json(shared.control.command(command).await?))
+}

@@ -11,7 +11,7 @@ use crate::runtime::Applied;
 /// Remove a document that was applied; a rollout that runs because of it holds
 #[derive(Debug, clap::Args)]
 pub(super) struct Delete {
-    /// Its kind: gate, gateway, rollout or service
+    /// Its kind: gate, gateway, policy, rollout or service
     #[arg(value_enum, hide_possible_values = true)]
     kind: DocumentKind,
     /// Its name

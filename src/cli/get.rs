@@ -12,7 +12,7 @@ use crate::runtime::DocumentsView;
 /// The documents in force, and where they stand; or what a proxy was sent
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
-    /// Only those of this kind: gate, gateway, rollout or service
+    /// Only those of this kind: gate, gateway, policy, rollout or service
     #[arg(value_enum, hide_possible_values = true)]
     kind: Option<DocumentKind>,
     /// Only this one, as it was written
@@ -42,6 +42,9 @@ pub(super) enum DocumentKind {
     /// Listeners and routes for some proxies
     #[value(name = "gateway", alias = "gateways", alias = "Gateway")]
     Gateway,
+    /// House rules
+    #[value(name = "policy", alias = "policies", alias = "Policy")]
+    Policy,
     /// One change
     #[value(name = "rollout", alias = "rollouts", alias = "Rollout")]
     Rollout,
@@ -55,6 +58,7 @@ impl DocumentKind {
         match self {
             Self::Gate => Kind::Gate,
             Self::Gateway => Kind::Gateway,
+            Self::Policy => Kind::Policy,
             Self::Rollout => Kind::Rollout,
             Self::Service => Kind::Service,
         }

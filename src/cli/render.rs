@@ -209,7 +209,7 @@ fn state_of(document: &DocumentView, view: &View) -> Option<String> {
                 rollout.phase, rollout.done, rollout.total
             ))
         }
-        Kind::Gate | Kind::Gateway => None,
+        Kind::Gate | Kind::Gateway | Kind::Policy => None,
     }
 }
 

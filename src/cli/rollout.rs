@@ -22,6 +22,8 @@ pub(super) struct Rollout {
 enum Command {
     /// Go back through the same steps
     Abort(Abort),
+    /// In an emergency: no house rule and no freeze holds this one any more
+    Override(Override),
     /// Begin no further step
     Pause(Verb),
     /// Say the word that it waits for, or end its present step
@@ -61,6 +63,15 @@ struct Abort {
     /// Only what belongs to the present wave; then it pauses
     #[arg(long, conflicts_with = "emergency")]
     wave: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Override {
+    /// The rollout
+    name: RolloutName,
+    /// Why, for the audit trail
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -110,6 +121,10 @@ impl Rollout {
             Command::Promote(promote) => {
                 ask.all = promote.all;
                 ("promote", promote.verb)
+            }
+            Command::Override(Override { name, reason }) => {
+                let reason = Some(reason);
+                ("override", Verb { name, reason })
             }
             Command::Pause(verb) => ("pause", verb),
             Command::Resume(verb) => ("resume", verb),
@@ -175,7 +190,12 @@ impl Status {
         let view = context.client()?.view().await?;
         let (output, look) = (&context.output, context.output.look());
         let Some(name) = self.name else {
-            return output.show(&view.rollouts, |all| render::rollouts(all, view.at, look));
+            return output.show(&view.rollouts, |all| {
+                let frozen = view.frozen.iter().map(|frozen| format!("{frozen}\n"));
+                frozen
+                    .chain([render::rollouts(all, view.at, look)])
+                    .collect()
+            });
         };
         let found = watch::find(&view, &name)?;
         output.show(found, |rollout| {

@@ -19,6 +19,7 @@ const LONG: Duration = Duration::from_secs(30);
 pub(crate) fn service(name: &str) -> Service {
     Service {
         name: name.parse().unwrap(),
+        labels: std::collections::BTreeMap::new(),
         source: InstanceSource::Api,
         matches: BTreeMap::new(),
         version_label: VersionLabel("version".to_owned()),

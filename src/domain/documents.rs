@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GateName, Gateway, GatewayName, Rollout, RolloutName, Service, ServiceName};
+use super::{
+    Gate, GateName, Gateway, GatewayName, Policy, PolicyName, Rollout, RolloutName, Service,
+    ServiceName,
+};
 
 /// Every document in force. References between them have been checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,15 +21,26 @@ pub struct Documents {
     pub gates: BTreeMap<GateName, Gate>,
     /// Rollouts by name.
     pub rollouts: BTreeMap<RolloutName, Rollout>,
+    /// Policies by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<PolicyName, Policy>,
 }
 
 impl Documents {
+    /// The policies that are about a service.
+    pub fn policies_of(&self, service: &ServiceName) -> impl Iterator<Item = &Policy> + use<'_> {
+        let service = self.services.get(service);
+        let policies = self.policies.values();
+        policies.filter(move |policy| service.is_some_and(|it| policy.applies_to(it)))
+    }
+
     /// What is new, changed or gone in `after`, a line each: `Rollout cart-42 created`.
     pub fn changes(&self, after: &Self) -> impl Iterator<Item = String> + use<> {
         let kinds = [
             changes(Kind::Gateway, &self.gateways, &after.gateways),
             changes(Kind::Service, &self.services, &after.services),
             changes(Kind::Gate, &self.gates, &after.gates),
+            changes(Kind::Policy, &self.policies, &after.policies),
             changes(Kind::Rollout, &self.rollouts, &after.rollouts),
         ];
         kinds.into_iter().flatten()
@@ -58,10 +72,23 @@ pub enum Kind {
     Gate,
     /// Listeners and routes for some proxies.
     Gateway,
+    /// House rules.
+    Policy,
     /// One change.
     Rollout,
     /// What callers call.
     Service,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Gate,
+        Self::Gateway,
+        Self::Policy,
+        Self::Rollout,
+        Self::Service,
+    ];
 }
 
 impl fmt::Display for Kind {
@@ -69,6 +96,7 @@ impl fmt::Display for Kind {
         f.pad(match self {
             Self::Gate => "Gate",
             Self::Gateway => "Gateway",
+            Self::Policy => "Policy",
             Self::Rollout => "Rollout",
             Self::Service => "Service",
         })

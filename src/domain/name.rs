@@ -118,6 +118,8 @@ names! {
     GatewayName("gateway name", "-._");
     /// One instance; the address is a legal id, so nobody has to invent one.
     InstanceId("instance id", "-._:[]@");
+    /// A Policy document.
+    PolicyName("policy name", "-._");
     /// The node id that a proxy claims.
     ProxyId("proxy id", "-._:/[]@~=");
     /// A Rollout document.

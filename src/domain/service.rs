@@ -11,6 +11,9 @@ use super::{Overlay, Rps, ServiceName, Span};
 pub struct Service {
     /// Its name; the cluster of a version is called `<service>/<version>`.
     pub name: ServiceName,
+    /// What house rules may know it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Where instances come from.
     pub source: InstanceSource,
     /// Labels that an instance must carry to belong here.

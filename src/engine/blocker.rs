@@ -5,9 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::HookAction;
+use super::rules::{self, Rule};
 use crate::domain::{
-    Approval, Generation, InstanceId, Nack, ProxyId, RolloutName, Span, ThenDo, Time, VersionName,
-    Weight, counted,
+    Approval, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span, ThenDo, Time,
+    VersionName, Weight, counted,
 };
 
 /// A wait, and since when.
@@ -76,6 +77,13 @@ pub enum Wait {
         instance: InstanceId,
         /// Each proxy that has not, and what is missing.
         gaps: Vec<String>,
+    },
+    /// Somebody has frozen everything.
+    Frozen {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
     },
     /// A hook runs.
     Hook {
@@ -157,6 +165,13 @@ pub enum Wait {
     NoGateway,
     /// There is nothing to roll from.
     NoStable,
+    /// A house rule holds it.
+    Rule {
+        /// Whose.
+        policy: PolicyName,
+        /// Which, and why.
+        rule: Rule,
+    },
     /// A step stays for a while.
     Step {
         /// Its number, from 1.
@@ -195,8 +210,16 @@ impl Wait {
             (Self::Nacked { proxy: a, nack: m }, Self::Nacked { proxy: b, nack: n }) => {
                 a == b && m == n
             }
+            (Self::Rule { policy: a, rule: r }, Self::Rule { policy: b, rule: s }) => {
+                a == b && r.continues(s)
+            }
             _ => std::mem::discriminant(self) == std::mem::discriminant(before),
         }
+    }
+
+    /// Does a freeze or a house rule hold it?
+    pub fn is_house_rule(&self) -> bool {
+        matches!(self, Self::Frozen { .. } | Self::Rule { .. })
     }
 
     /// The next command for somebody who does not want to wait.
@@ -204,6 +227,8 @@ impl Wait {
         Some(match self {
             Self::Approval { .. } => "`tidegate rollout promote`, or `abort`",
             Self::Capacity { .. } => "start more instances of it, or wait until they are ready",
+            Self::Frozen { .. } => "`tidegate unfreeze`, or `tidegate rollout override`",
+            Self::Rule { .. } => rules::HINT,
             Self::Step { .. } => "`tidegate rollout promote` ends the step",
             Self::Bake { .. } => "`tidegate rollout skip` ends the bake",
             Self::Barrier { .. } => "`tidegate proxies` shows what each has acknowledged",
@@ -275,6 +300,11 @@ impl fmt::Display for Wait {
             Self::Drain { instance, gaps } => {
                 write!(f, "{instance} is draining: {}", gaps.join("; "))
             }
+            Self::Frozen { by, reason } => {
+                write!(f, "everything is frozen by {by}")?;
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::Rule { policy, rule } => write!(f, "policy {policy}: {rule}"),
             Self::Hook { action, instance } => {
                 write!(f, "the {action} hook for {instance} is running")
             }

@@ -29,6 +29,8 @@ pub enum Verb {
         /// The proxy.
         proxy: ProxyId,
     },
+    /// No rollout begins anything more.
+    Freeze,
     /// Something about a rollout.
     Rollout {
         /// Which.
@@ -36,6 +38,8 @@ pub enum Verb {
         /// What.
         verb: RolloutVerb,
     },
+    /// Rollouts go on.
+    Unfreeze,
     /// Put a drained instance back.
     Undrain {
         /// The instance.
@@ -50,6 +54,8 @@ pub enum Verb {
 pub enum RolloutVerb {
     /// Go back through the same steps.
     Abort(Turned),
+    /// No house rule holds it any more.
+    Override,
     /// Begin no further step.
     Pause,
     /// Say the word that it waits for, or have the present step over now.

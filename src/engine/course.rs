@@ -2,6 +2,7 @@
 //! are wanted, and how it ends.
 
 use super::instances::begin_leaving;
+use super::rules;
 use super::state::{Bake, RolloutState, Started};
 use super::turn::{Subject, Turn};
 use super::{Cause, Outcome, Record, Stage, StageKind, Stand, Turned, Wait};
@@ -20,6 +21,8 @@ pub(super) struct Course {
     pub(super) desired: u32,
     /// It goes back, and how.
     pub(super) turned: Option<Turned>,
+    /// A freeze or a house rule lets it begin nothing more.
+    pub(super) is_held: bool,
     /// Somebody outside starts and stops instances for it.
     pub(super) has_hook: bool,
 }
@@ -36,6 +39,7 @@ impl Course {
             new: state.comes()?.clone(),
             desired: *desired,
             turned: state.turned,
+            is_held: !rules::freezes(turn, state).is_empty(),
             has_hook: state.spec.replace.is_some(),
         })
     }

@@ -1,9 +1,11 @@
 //! Verbs: what operators ask for, judged and carried out. Each is idempotent: asked twice, it
 //! answers with what already holds.
 
+mod freeze;
 mod instances;
 mod rollouts;
 
+use freeze::{freeze, override_rules, unfreeze};
 use instances::{drain, find, undrain};
 use rollouts::{abort, pause, promote, resume, retry, skip, undo};
 
@@ -22,6 +24,8 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
             let service = find(turn, instance, service.as_ref())?;
             undrain(turn, &service, instance, &command)
         }
+        Verb::Freeze => freeze(turn, &command),
+        Verb::Unfreeze => unfreeze(turn, &command),
         Verb::ForgetProxy { proxy } => forget(turn, proxy, &command),
         Verb::Rollout { name, verb } => {
             let Some(rollout) = turn.state.rollouts.get(name).cloned() else {
@@ -33,6 +37,7 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
             match verb {
                 RolloutVerb::Abort(how) => abort(turn, &rollout, *how, &command),
                 RolloutVerb::Promote { all } => promote(turn, &rollout, *all, &command),
+                RolloutVerb::Override => override_rules(turn, &rollout, &command),
                 RolloutVerb::Pause => pause(turn, &rollout, &command),
                 RolloutVerb::Resume => resume(turn, &rollout, &command),
                 RolloutVerb::Retry => retry(turn, &rollout, &command),

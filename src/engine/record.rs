@@ -92,6 +92,13 @@ pub enum Record {
         /// Why.
         reason: Option<String>,
     },
+    /// Somebody froze everything: no rollout begins anything more.
+    Frozen {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
     /// A hook is called, perhaps again.
     HookCalled {
         /// The rollout.
@@ -306,6 +313,15 @@ pub enum Record {
         /// The one that takes over.
         by: RolloutName,
     },
+    /// From now on no house rule holds a rollout.
+    RulesOverridden {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
     /// This version answers for its service.
     StableChosen {
         /// The service.
@@ -350,6 +366,13 @@ pub enum Record {
         rollout: RolloutName,
         /// Its number, from 0.
         step: u32,
+    },
+    /// The freeze of everything is over.
+    Unfrozen {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
     },
     /// A version gets a cluster and a place in the routes, with no weight yet.
     VersionRouted {

@@ -99,6 +99,9 @@ impl Roll {
         if to_replace == 0 {
             return true;
         }
+        if self.course.is_held {
+            return false;
+        }
         let size = self
             .rolling
             .batch_after(self.lane.batches_done, self.lane.desired);

@@ -6,7 +6,7 @@ use super::instances::{
 };
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
-use super::{Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, shift, waves};
+use super::{Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, rules, shift, waves};
 use crate::domain::{Generation, RolloutName, Service, ServiceName, Strategy, VersionName};
 
 /// Does whatever can be done for `service` now.
@@ -100,9 +100,15 @@ fn run(
     {
         return;
     }
-    let holds = held(turn, &turn.state.rollouts[name]);
+    let rollout = &turn.state.rollouts[name];
+    let holds = held(turn, rollout);
     let may_step = clear && holds.is_empty();
-    let waits = holds.into_iter().chain(in_the_way.iter().cloned());
+    // What has begun is finished, so rules are asked again where something would begin.
+    let rules = rules::freezes(turn, rollout);
+    let waits = holds
+        .into_iter()
+        .chain(rules)
+        .chain(in_the_way.iter().cloned());
     turn.wait_all(&Subject::Rollout(name.clone()), waits.collect());
     if may_step {
         match turn.state.rollouts[name].spec.strategy {
@@ -121,7 +127,9 @@ fn begin(
     clear: bool,
     in_the_way: &[Wait],
 ) -> bool {
-    let holds = held(turn, &turn.state.rollouts[name]);
+    let rollout = &turn.state.rollouts[name];
+    let mut holds = held(turn, rollout);
+    holds.extend(rules::against_start(turn, rollout));
     let may_start = clear && holds.is_empty();
     let waits = holds.into_iter().chain(in_the_way.iter().cloned());
     turn.wait_all(&Subject::Rollout(name.clone()), waits.collect());

@@ -36,6 +36,9 @@ pub struct State {
     /// Services that a proxy could reach before an edit and cannot any more, with the generation that
     /// tells it so. Until it has acknowledged that, it may go on sending.
     pub held: BTreeMap<ProxyId, BTreeMap<ServiceName, Generation>>,
+    /// Somebody has frozen everything, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<(Time, Pause)>,
     /// Rollouts, ended ones too.
     pub rollouts: BTreeMap<RolloutName, RolloutState>,
     /// Services that are or were declared, while something of them is left.
@@ -216,6 +219,11 @@ impl State {
                 self.service_mut(service).split = Some(split.clone());
             }
             Record::WeightsReleased { service } => self.service_mut(service).split = None,
+            Record::Frozen { by, reason } => {
+                let (by, reason) = (by.clone(), reason.clone());
+                self.frozen = Some((at, Pause { by, reason }));
+            }
+            Record::Unfrozen { .. } => self.frozen = None,
             Record::KeepEnded { service } => self.service_mut(service).kept = None,
             about_a_rollout => {
                 if let Record::RolloutSuperseded { rollout, by } = about_a_rollout {

@@ -20,12 +20,38 @@ pub struct View {
     pub ready: bool,
     /// Why not, if not.
     pub not_ready: Option<String>,
+    /// Somebody has frozen everything: no rollout begins anything more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenView>,
     /// Services by name.
     pub services: Vec<ServiceView>,
     /// Rollouts by name, ended ones too.
     pub rollouts: Vec<RolloutView>,
     /// Proxies by id.
     pub proxies: Vec<ProxyView>,
+}
+
+/// A freeze of everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenView {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Time,
+}
+
+impl std::fmt::Display for FrozenView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "everything is frozen by {} since {:.0}",
+            self.by, self.since
+        )?;
+        let mut reason = self.reason.iter();
+        reason.try_for_each(|reason| write!(f, ": {reason}"))
+    }
 }
 
 /// A service.
@@ -209,6 +235,8 @@ pub enum Phase {
     Draining,
     /// Everything is moved; it is being watched.
     Baking,
+    /// A house rule holds it.
+    Held,
     /// Somebody holds it.
     Paused,
     /// Goes back.
@@ -231,6 +259,7 @@ impl std::fmt::Display for Phase {
             Self::Progressing => "Progressing",
             Self::Draining => "Draining",
             Self::Baking => "Baking",
+            Self::Held => "Held",
             Self::Paused => "Paused",
             Self::RollingBack => "RollingBack",
             Self::Done => "Done",

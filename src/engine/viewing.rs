@@ -6,8 +6,9 @@ use super::state::{Bake, RolloutState};
 use super::turn::Subject;
 use super::waits::Waits;
 use super::{
-    BlockerView, Cause, DrainView, InstanceView, Outcome, Part, PartView, Phase, ProxyView,
-    ReportView, RolloutView, ServiceState, ServiceView, StageKind, State, VersionView, View,
+    BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, Part, PartView, Phase,
+    ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind, State, VersionView,
+    View,
 };
 use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Strategy, Time};
 
@@ -32,6 +33,11 @@ impl Seen<'_> {
             generation: self.state.generation,
             ready: self.not_ready.is_none(),
             not_ready: self.not_ready.clone(),
+            frozen: self.state.frozen.as_ref().map(|(at, by)| FrozenView {
+                by: by.by.to_string(),
+                reason: by.reason.clone(),
+                since: *at,
+            }),
             services: plan
                 .services
                 .iter()
@@ -119,6 +125,10 @@ impl Seen<'_> {
         if !spec.gates.is_empty() {
             notes.push("its gates are accepted but not judged yet".to_owned());
         }
+        if let Some(by) = &rollout.overridden {
+            let reason = by.reason.as_deref().unwrap_or_default();
+            notes.push(format!("house rules are overridden by {}: {reason}", by.by));
+        }
         let report = &rollout.report;
         RolloutView {
             name: spec.name.clone(),
@@ -180,6 +190,8 @@ impl Seen<'_> {
             } else {
                 Phase::Waiting
             }
+        } else if waits.iter().any(|wait| wait.on.is_house_rule()) && !drains {
+            Phase::Held
         } else if matches!(rollout.bake, Bake::Began(_)) {
             Phase::Baking
         } else if overdue {

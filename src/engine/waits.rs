@@ -40,6 +40,7 @@ fn ends(state: &State, subject: &Subject, wait: &Wait, since: Time) -> Option<Ti
         Subject::Rollout(rollout) => &state.rollouts.get(rollout)?.spec.service,
     };
     match wait {
+        Wait::Rule { rule, .. } => rule.until(),
         Wait::Bake { span, .. } | Wait::Step { span, .. } => Some(span.after(since)),
         Wait::Approval { give_up, .. } => give_up.map(|span| span.after(since)),
         Wait::Drain { instance, .. } => {

@@ -102,7 +102,11 @@ fn begin_lanes(turn: &mut Turn<'_>, course: &Course, wave: &Wave, running: usize
         .iter()
         .filter_map(|lane| lane.place.clone())
         .collect();
-    let room = (wave.parallel as usize).saturating_sub(running);
+    let room = if course.is_held {
+        0
+    } else {
+        (wave.parallel as usize).saturating_sub(running)
+    };
     let ahead: Vec<_> = places_of(turn, course, wave)
         .into_iter()
         .filter(|place| !known.contains(place))

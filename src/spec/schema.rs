@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::gate::GateSpec;
 use super::gateway::GatewaySpec;
+use super::policy::PolicySpec;
 use super::rollout::RolloutSpec;
 use super::service::ServiceSpec;
 use crate::domain::Kind;
@@ -25,6 +26,10 @@ pub fn json_schema() -> Value {
         document(
             Kind::Rollout,
             generator.subschema_for::<RolloutSpec>().to_value(),
+        ),
+        document(
+            Kind::Policy,
+            generator.subschema_for::<PolicySpec>().to_value(),
         ),
         document(Kind::Gate, generator.subschema_for::<GateSpec>().to_value()),
     ];

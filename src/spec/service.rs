@@ -54,6 +54,9 @@ pub(super) struct ServiceSpec {
     /// Envoy settings of your own.
     #[serde(default)]
     envoy: Field<ServiceEnvoy>,
+    /// What policies may know it by.
+    #[serde(default)]
+    labels: Field<BTreeMap<String, String>>,
     #[serde(default)]
     #[schemars(skip)]
     sessions: Field<Ignored>,
@@ -174,6 +177,7 @@ pub(super) fn read(
     let (version_label, source) = from?;
     Some(Service {
         name: name?,
+        labels: spec.labels.or(BTreeMap::new()),
         source: source?,
         matches,
         version_label: version_label?,

@@ -11,7 +11,7 @@ use super::problem::{Problem, Refusal, Sink, Warning, did_you_mean, suggestion};
 use super::source::{Place, Source};
 use super::tree::{self, Tree};
 use super::{
-    DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, OverlayCheck, gate, gateway, rollout, service,
+    DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, OverlayCheck, gate, gateway, policy, rollout, service,
 };
 use crate::domain::{Documents, Gateway, Kind, OverlayPart, Protocol, Service, ServiceName};
 
@@ -202,6 +202,7 @@ impl Set {
         match kind {
             Kind::Gate => read!(gate, gates),
             Kind::Gateway => read!(gateway, gateways),
+            Kind::Policy => read!(policy, policies),
             Kind::Rollout => read!(rollout, rollouts),
             Kind::Service => read!(service, services),
         }
@@ -324,14 +325,11 @@ fn clashing_port(gateway: &Gateway, other: &Gateway) -> Option<u16> {
 }
 
 fn known_kind(word: &str, at: Place, sink: &Sink) -> Option<Kind> {
-    let kinds = [Kind::Gate, Kind::Gateway, Kind::Rollout, Kind::Service];
+    let kinds = Kind::ALL;
     let kind = kinds.into_iter().find(|kind| kind.to_string() == word);
     if kind.is_none() {
         let names = kinds.map(|kind| kind.to_string());
-        let message = match word {
-            "Policy" => format!("not supported yet: kind `{word}`"),
-            _ => format!("unknown kind `{word}`"),
-        };
+        let message = format!("unknown kind `{word}`");
         sink.hinted(
             at,
             message,

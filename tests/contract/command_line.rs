@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 37] = [
     "serve",
     "validate",
     "schema",
@@ -26,6 +26,9 @@ const COMMANDS: [&str; 34] = [
     "rollout retry",
     "rollout abort",
     "rollout undo",
+    "rollout override",
+    "freeze",
+    "unfreeze",
     "why",
     "history",
     "journal",

@@ -54,6 +54,7 @@ pub(crate) fn actor() -> Actor {
 pub(crate) fn service() -> Service {
     Service {
         name: name("cart"),
+        labels: std::collections::BTreeMap::new(),
         source: InstanceSource::Api,
         matches: BTreeMap::new(),
         version_label: VersionLabel("version".to_owned()),

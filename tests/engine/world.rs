@@ -267,6 +267,18 @@ impl World {
         answer
     }
 
+    pub(crate) fn override_rules(&mut self, rollout: &str, why: &str) {
+        let (name, verb) = (name(rollout), RolloutVerb::Override);
+        let command = Command {
+            verb: Verb::Rollout { name, verb },
+            by: actor(),
+            reason: Some(why.to_owned()),
+        };
+        let (effects, answer) = self.engine.command(command, self.now);
+        answer.expect("it may be overridden");
+        self.carry_out(effects);
+    }
+
     pub(crate) fn rollout_verb(
         &mut self,
         rollout: &str,

@@ -111,7 +111,9 @@ fn head(view: &View, rollout: &RolloutView, now: Time, look: Look) -> Vec<String
 const fn tone(phase: Phase) -> Tone {
     match phase {
         Phase::Planned => Tone::New,
-        Phase::Progressing | Phase::Draining | Phase::Baking | Phase::Waiting => Tone::Busy,
+        Phase::Progressing | Phase::Draining | Phase::Baking | Phase::Waiting | Phase::Held => {
+            Tone::Busy
+        }
         Phase::Done | Phase::Superseded => Tone::Good,
         Phase::Paused | Phase::RollingBack | Phase::RolledBack | Phase::Stuck => Tone::Bad,
     }

@@ -8,7 +8,7 @@ use crate::engine::state::{Bake, HookState, HookStatus, RolloutState};
 use crate::engine::turn::Turn;
 use crate::engine::{
     Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, Stage,
-    StageKind, Stand, Turned, hooks, rolling, shift,
+    StageKind, Stand, Turned, hooks, rolling, rules, shift,
 };
 
 pub(super) fn pause(
@@ -44,7 +44,16 @@ pub(super) fn resume(
             reason,
         });
     }
-    answer(format!("{name} goes on"))
+    answer(goes_on(turn, rollout))
+}
+
+/// What a word that lets a rollout go on has led to.
+fn goes_on(turn: &Turn<'_>, rollout: &RolloutState) -> String {
+    let name = &rollout.spec.name;
+    match rules::freezes(turn, rollout).first() {
+        None => format!("{name} goes on"),
+        Some(wait) => format!("{name} goes on when no rule holds it: {wait}"),
+    }
 }
 
 /// Turns a rollout round. Old instances that only began to leave are put back at once; the rest
@@ -146,19 +155,23 @@ pub(super) fn promote(
     let steps = u32::try_from(rollout.steps.len()).unwrap_or(u32::MAX);
     let asks = rollout.asks_for_a_word();
     if asks {
+        if all {
+            not_held(turn, rollout)?;
+        }
         turn.record(Record::Approved {
             rollout: name.clone(),
             by: by.by.clone(),
             reason: by.reason.clone(),
         });
         if !all {
-            return answer(format!("{name} goes on"));
+            return answer(goes_on(turn, rollout));
         }
     }
     let last = steps.saturating_sub(1);
     let next = rollout.steps_done.saturating_add(u32::from(!asks));
     let to = if all { last } else { next.min(last) };
     if steps > 0 && rollout.steps_done < to {
+        not_held(turn, rollout)?;
         for step in rollout.steps_done..to {
             turn.record(Record::StepDone {
                 rollout: name.clone(),
@@ -264,6 +277,7 @@ pub(super) fn skip(
     }
     let is_last = rollout.steps_done as usize + 1 >= rollout.steps.len();
     if !is_last && rollout.turned.is_none() {
+        not_held(turn, rollout)?;
         let step = rollout.steps_done;
         let what = format!("it passes over step {}", step + 1);
         turn.record(skipped(&name, what, by));
@@ -289,6 +303,18 @@ pub(super) fn skip(
         format!("{name} waits for nothing that can be skipped"),
         format!("`tidegate why {name}` says what it waits for"),
     ))
+}
+
+/// A step that is passed over lets the next one begin, which a house rule may hold.
+fn not_held(turn: &Turn<'_>, rollout: &RolloutState) -> Result<(), Refusal> {
+    let name = &rollout.spec.name;
+    match rules::freezes(turn, rollout).first() {
+        None => Ok(()),
+        Some(wait) => Err(conflict(
+            format!("{name} may not begin its next step: {wait}"),
+            wait.hint().unwrap_or_default(),
+        )),
+    }
 }
 
 fn skipped(rollout: &RolloutName, what: String, by: &Command) -> Record {
@@ -351,7 +377,10 @@ pub(super) fn undo(
     answer(format!("{back} goes back to {to}"))
 }
 
-fn running<'a>(rollout: &'a RolloutState, verb: &str) -> Result<&'a RolloutName, Refusal> {
+pub(super) fn running<'a>(
+    rollout: &'a RolloutState,
+    verb: &str,
+) -> Result<&'a RolloutName, Refusal> {
     let name = &rollout.spec.name;
     match &rollout.ended {
         None => Ok(name),

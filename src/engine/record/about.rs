@@ -26,6 +26,7 @@ impl Record {
             | Self::RolloutRetried { rollout, .. }
             | Self::RolloutStarted { rollout, .. }
             | Self::RolloutSuperseded { rollout, .. }
+            | Self::RulesOverridden { rollout, .. }
             | Self::StepDone { rollout, .. }
             | Self::StepReached { rollout, .. }
             | Self::StepSkipped { rollout, .. }
@@ -82,13 +83,16 @@ impl Record {
             Self::Approved { by, .. }
             | Self::DocumentsApplied { by, .. }
             | Self::DrainAsked { by, .. }
+            | Self::Frozen { by, .. }
             | Self::ProxyForgotten { by, .. }
             | Self::RolloutAborted { by, .. }
             | Self::RolloutPaused { by, .. }
             | Self::RolloutPlanned { by, .. }
             | Self::RolloutResumed { by, .. }
             | Self::RolloutRetried { by, .. }
+            | Self::RulesOverridden { by, .. }
             | Self::StepSkipped { by, .. }
+            | Self::Unfrozen { by, .. }
             | Self::UndrainAsked { by, .. } => Some(by),
             Self::RolloutAmended { by, .. } => by.as_ref(),
             Self::InstanceMoved { to, .. } => match to.cause() {

@@ -57,6 +57,13 @@ impl fmt::Display for Record {
                 "{service}: {instance} is to be drained, by {by}{}",
                 because(reason.as_ref())
             ),
+            Self::Frozen { by, reason } => {
+                write!(
+                    f,
+                    "everything is frozen by {by}{}",
+                    because(reason.as_ref())
+                )
+            }
             Self::HookCalled {
                 rollout,
                 call,
@@ -232,6 +239,11 @@ impl fmt::Display for Record {
             Self::RolloutSuperseded { rollout, by } => {
                 write!(f, "{rollout}: superseded by {by}")
             }
+            Self::RulesOverridden {
+                rollout,
+                by,
+                reason,
+            } => write!(f, "{rollout}: house rules are overridden by {by}: {reason}"),
             Self::StableChosen { service, version } => write!(f, "{service}: {version} is stable"),
             Self::StepSkipped {
                 rollout,
@@ -254,6 +266,9 @@ impl fmt::Display for Record {
             }
             Self::StepReached { rollout, step } => {
                 write!(f, "{rollout}: step {} is in force", step + 1)
+            }
+            Self::Unfrozen { by, reason } => {
+                write!(f, "the freeze is over, by {by}{}", because(reason.as_ref()))
             }
             Self::VersionRouted { service, version } => {
                 write!(f, "{service}: {version} gets its cluster")

@@ -108,7 +108,7 @@ pub(in crate::engine) fn work_on(turn: &mut Turn<'_>, course: &Course, step: &Ro
         StepAction::Pause(approval) => approved(turn, course, approval, took),
         _ => stayed(turn, course, step, took),
     };
-    if let Some(why) = over {
+    if let Some(why) = over.filter(|_| !course.is_held) {
         turn.record(Record::StepDone {
             rollout,
             step: number,

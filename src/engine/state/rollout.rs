@@ -24,6 +24,9 @@ pub struct RolloutState {
     pub started: Option<Started>,
     /// Somebody holds it.
     pub paused: Option<Pause>,
+    /// House rules hold it no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Pause>,
     /// It goes back, and how.
     pub turned: Option<Turned>,
     /// The parts of the fleet that are rolled now.
@@ -150,6 +153,7 @@ impl RolloutState {
             planned: at,
             started: None,
             paused: None,
+            overridden: None,
             turned: None,
             lanes: Vec::new(),
             waves_done: 0,
@@ -244,6 +248,12 @@ impl RolloutState {
                 self.paused = Some(Pause {
                     by: by.clone(),
                     reason: reason.clone(),
+                });
+            }
+            Record::RulesOverridden { by, reason, .. } => {
+                self.overridden = Some(Pause {
+                    by: by.clone(),
+                    reason: Some(reason.clone()),
                 });
             }
             Record::RolloutResumed { .. } => self.paused = None,

@@ -23,6 +23,7 @@ impl BlockerLabels {
             Wait::DocumentDeleted => "documentDeleted",
             Wait::DocumentDiffers { .. } => "documentDiffers",
             Wait::Drain { .. } => "drain",
+            Wait::Frozen { .. } => "frozen",
             Wait::Hook { .. } => "hook",
             Wait::HookFailed { .. } => "hookFailed",
             Wait::Instances { .. } => "instances",
@@ -35,6 +36,7 @@ impl BlockerLabels {
             Wait::Paused { .. } => "paused",
             Wait::NoGateway => "noGateway",
             Wait::NoStable => "noStable",
+            Wait::Rule { .. } => "rule",
             Wait::Step { .. } => "step",
             Wait::WrongStart { .. } => "wrongStart",
         };

@@ -55,6 +55,29 @@ fn a_rollout_with_nothing_set_is_safe() {
 }
 
 #[test]
+fn a_policy_is_about_the_services_with_its_labels() {
+    let loaded = good(
+        "kind: Policy\nname: edge\nspec:\n  applies: { to: { tier: edge } }\n  slots: 1\n  freeze:\n    \
+         - { from: Fri 16:00, to: Mon 08:00, zone: Europe/Berlin }\n    \
+         - { from: 2026-12-20, to: 2027-01-02 }\n",
+    );
+    let policy = loaded.documents.policies.values().next().unwrap();
+    let freezes = policy.freezes.iter().map(ToString::to_string);
+    assert_eq!(
+        freezes.collect::<Vec<_>>(),
+        [
+            "Fri 16:00 to Mon 08:00 Europe/Berlin",
+            "2026-12-20 to 2027-01-02 UTC"
+        ]
+    );
+    assert_eq!(policy.slots, Some(1));
+    assert!(policy.applies_to(&service(
+        "{ instances: { from: api }, labels: { tier: edge, x: y } }"
+    )));
+    assert!(!policy.applies_to(&service("{ instances: { from: api } }")));
+}
+
+#[test]
 fn a_service_with_nothing_set_is_safe() {
     let got = service("{ instances: { from: api } }");
     assert_eq!(got.source, InstanceSource::Api);
@@ -299,7 +322,7 @@ fn directories_give_their_visible_yaml_files() {
 #[test]
 fn the_schema_knows_what_is_supported() {
     let schema = json_schema();
-    assert_eq!(schema["oneOf"].as_array().map(Vec::len), Some(4));
+    assert_eq!(schema["oneOf"].as_array().map(Vec::len), Some(5));
     let rollout = &schema["$defs"]["RolloutSpec"];
     assert_eq!(rollout["required"], serde_json::json!(["service", "to"]));
     assert_eq!(rollout["additionalProperties"], false);

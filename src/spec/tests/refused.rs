@@ -60,10 +60,10 @@ fn broken_yaml_spoils_its_document_only() {
 #[test]
 fn documents_have_a_kind_a_name_and_a_spec() {
     check(
-        "kind: Rollut\nname: r\nspec: {}\n---\nkind: Policy\nname: p\nspec: { a: 1 }\n---\n- 1\n---\nnaem: x\n",
+        "kind: Rollut\nname: r\nspec: {}\n---\nkind: Polcy\nname: p\nspec: { a: 1 }\n---\n- 1\n---\nnaem: x\n",
         &[
             "a.yaml:1:7: unknown kind `Rollut` (hint: did you mean `Rollout`?)",
-            "a.yaml:5:7: not supported yet: kind `Policy` (hint: it may be `Gate`, `Gateway`, `Rollout`, `Service`)",
+            "a.yaml:5:7: unknown kind `Polcy` (hint: did you mean `Policy`?)",
             "a.yaml:9:1: expected a mapping, found a list",
             "a.yaml:11:1: unknown field `naem` (hint: did you mean `name`?)",
             "a.yaml:11:1: missing field `kind`",
@@ -475,6 +475,40 @@ fn messages_stay_on_their_line_and_screens_whole() {
     let text = format!("kind: {}\nname: g\nspec: {{}}\n", "x".repeat(9_999));
     let refusal = load_text(&text).unwrap_err();
     assert!(refusal.problems[0].message.ends_with("xxx…"));
+}
+
+#[test]
+fn policies_are_checked() {
+    let policy = |spec: &str| format!("kind: Policy\nname: edge\nspec: {spec}\n");
+    for (spec, problem) in [
+        (
+            "{}",
+            "a.yaml:3:1: a policy needs a rule, such as `freeze` or `slots`",
+        ),
+        ("{ slots: 0 }", "a.yaml:3:16: `slots` must be at least 1"),
+        (
+            "{ freeze: [{ from: Friday 16:00, to: Mon 08:00 }] }",
+            "a.yaml:3:26: `Friday 16:00` is no moment of the week; write it like `Fri 16:00`",
+        ),
+        (
+            "{ freeze: [{ from: Fri 16:00, to: 2026-12-20 }] }",
+            "a.yaml:3:41: `2026-12-20` is no moment of the week; write it like `Fri 16:00`",
+        ),
+        (
+            "{ freeze: [{ from: 2027-01-02, to: 2026-12-20 }] }",
+            "a.yaml:3:42: a freeze must end after it has begun",
+        ),
+        (
+            "{ freeze: [{ from: Fri 16:00, to: Mon 08:00, zone: Mars }] }",
+            "a.yaml:3:58: `Mars` is no time zone; write it like `Europe/Berlin` or `UTC`",
+        ),
+        (
+            "{ freeze: [{ to: Mon 08:00 }] }",
+            "a.yaml:3:20: missing field `from`",
+        ),
+    ] {
+        check(&policy(spec), &[problem]);
+    }
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! House rules: what they hold, what they let finish, and what they never hold.
+
+use std::collections::BTreeMap;
+
+use tidegate::domain::{Freeze, Policy, Time, Window, WindowSpan};
+use tidegate::engine::{Event, Outcome, Phase, RolloutVerb, Rule, Turned, Verb, Wait};
+
+use crate::sample::{instance, name, rollout, service};
+use crate::stories::{draining, ended, finish, fleet};
+use crate::world::World;
+
+fn policy() -> Policy {
+    Policy {
+        name: name("house"),
+        applies: BTreeMap::new(),
+        freezes: Vec::new(),
+        slots: None,
+    }
+}
+
+fn with(world: &mut World, policy: Policy) {
+    world.edit(|documents| {
+        documents.policies.insert(policy.name.clone(), policy);
+    });
+}
+
+/// A freeze that is on for the minute after so many seconds from now, give or take a minute.
+fn minutes(world: &World, from: i64, to: i64) -> Freeze {
+    let at = |minutes: i64| {
+        let at = world.now + jiff::SignedDuration::from_mins(minutes);
+        at.strftime("%Y-%m-%d %H:%M").to_string()
+    };
+    let (from, to) = (name(&at(from)), name(&at(to)));
+    Freeze::Calendar(Window {
+        span: WindowSpan::Dates { from, to },
+        zone: name("UTC"),
+    })
+}
+
+/// What holds a rollout, by the words of its rules.
+fn held_by(world: &World, called: &str) -> Vec<Wait> {
+    let blockers = world.rollout(called).blockers.into_iter();
+    let rules = blockers.filter(|blocker| blocker.on.is_house_rule());
+    rules.map(|blocker| blocker.on).collect()
+}
+
+fn batches(world: &World) -> u32 {
+    world.engine.state().rollouts[&name("next")].batches_done
+}
+
+#[test]
+fn a_freeze_lets_the_batch_finish_and_holds_the_next() {
+    let mut world = fleet(4, 2);
+    world.roll(rollout("next", "v2"));
+    world.until("a drain", 60, |w| draining(w).is_some());
+    world.command(Verb::Freeze).unwrap();
+    world.until("it is held", 60, |w| w.phase("next") == Phase::Held);
+    world.run(60);
+    assert_eq!((world.serving("v1"), world.serving("v2")), (3, 1));
+    assert_eq!(
+        batches(&world),
+        1,
+        "the batch is whole, and no other begins"
+    );
+    assert_eq!(world.why("next"), "everything is frozen by ada");
+
+    let again = world.command(Verb::Freeze).unwrap();
+    assert_eq!(again.message, "everything is frozen already, by ada");
+    world.crash();
+    for proxy in ["edge-0", "edge-1"] {
+        world.connect(&name(proxy));
+    }
+    world.run(30);
+    assert_eq!(
+        world.phase("next"),
+        Phase::Held,
+        "a restart forgets no freeze"
+    );
+    assert!(world.engine.view(world.now).frozen.is_some());
+    world.command(Verb::Unfreeze).unwrap();
+    let again = world.command(Verb::Unfreeze).unwrap();
+    assert_eq!(again.message, "nothing is frozen");
+    finish(&mut world);
+}
+
+#[test]
+fn what_goes_back_is_never_held() {
+    let mut world = fleet(4, 2);
+    world.roll(rollout("next", "v2"));
+    world.until("half", 300, |w| w.serving("v2") == 2);
+    let mut rules = policy();
+    rules.freezes = vec![minutes(&world, -60, 600)];
+    with(&mut world, rules);
+    world.command(Verb::Freeze).unwrap();
+    world.until("it is held", 60, |w| w.phase("next") == Phase::Held);
+    world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
+    world.until("it is back", 300, |w| ended(w, "next"));
+    assert_eq!(world.rollout("next").outcome, Some(Outcome::RolledBack));
+
+    // Nor an undo, which is the way back after the end.
+    world.command(Verb::Unfreeze).unwrap();
+    world.edit(|documents| documents.policies.clear());
+    world.roll(rollout("other", "v3"));
+    world.until("it is done", 600, |w| ended(w, "other"));
+    world.command(Verb::Freeze).unwrap();
+    world.rollout_verb("other", RolloutVerb::Undo).unwrap();
+    world.until("it is undone", 600, |w| ended(w, "other-undo"));
+}
+
+#[test]
+fn the_calendar_holds_until_it_says() {
+    let mut world = fleet(2, 1);
+    let mut rules = policy();
+    rules.freezes = vec![minutes(&world, -10, 5)];
+    with(&mut world, rules.clone());
+    world.roll(rollout("next", "v2"));
+    world.run(30);
+    let blocker = world.rollout("next").blockers.remove(0);
+    let until: Time = blocker.until.expect("an end");
+    assert_eq!(world.phase("next"), Phase::Waiting);
+    assert!(until > world.now);
+    assert!(world.why("next").starts_with("policy house: frozen ("));
+    assert!(blocker.hint.is_some());
+    world.until("it is over", 400, |w| w.now >= until);
+    world.until("it begins", 30, |w| w.rollout("next").started.is_some());
+    finish(&mut world);
+}
+
+#[test]
+fn an_override_with_a_reason_lets_one_go_on() {
+    let mut world = fleet(2, 1);
+    world.command(Verb::Freeze).unwrap();
+    world.roll(rollout("next", "v2"));
+    world.run(10);
+    assert_eq!(world.phase("next"), Phase::Waiting);
+    let refused = world.rollout_verb("next", RolloutVerb::Override);
+    assert!(refused.unwrap_err().hint().contains("--reason"));
+    world.override_rules("next", "the site is down");
+    world.override_rules("next", "asked twice");
+    finish(&mut world);
+    let notes = world.rollout("next").notes;
+    assert_eq!(
+        notes,
+        ["house rules are overridden by ada: the site is down"]
+    );
+}
+
+#[test]
+fn a_slot_is_given_to_whoever_asked_first() {
+    let mut world = fleet(3, 1);
+    let mut rules = policy();
+    rules.slots = Some(1);
+    with(&mut world, rules);
+    // Another service, which no proxy of this fleet can reach.
+    world.edit(|documents| {
+        let mut shop = service();
+        shop.name = name("shop");
+        documents.services.insert(shop.name.clone(), shop);
+    });
+    let alone = instance("shop-1", "v1", 9_999, None);
+    let (shop, id) = (name("shop"), alone.id.clone());
+    world.truth.once_healthy.insert((id.clone(), alone.address));
+    world.event(Event::Discovered {
+        service: name("shop"),
+        instances: vec![alone],
+    });
+    world.event(Event::Health {
+        service: shop,
+        instance: id,
+        healthy: true,
+        detail: String::new(),
+    });
+    world.run(10);
+    world.roll(rollout("next", "v2"));
+    world.until("it begins", 60, |w| w.rollout("next").started.is_some());
+    let mut other = rollout("other", "v2");
+    other.service = name("shop");
+    other.replace = None;
+    world.roll(other);
+    world.run(5);
+    let taken = vec![name("next")];
+    let rule = Rule::Slots { slots: 1, taken };
+    let policy = name("house");
+    assert_eq!(held_by(&world, "other"), [Wait::Rule { policy, rule }]);
+    assert_eq!(
+        world.why("other"),
+        "policy house: no more than 1 rollout at once: next"
+    );
+
+    // One of the service that holds the slot takes over with it.
+    world.roll(rollout("third", "v3"));
+    world.until("it is taken over", 60, |w| ended(w, "next"));
+    world.until("it is done", 600, |w| ended(w, "third"));
+    world.until("the other begins", 60, |w| {
+        w.rollout("other").started.is_some()
+    });
+}
