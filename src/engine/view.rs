@@ -237,7 +237,7 @@ pub enum Phase {
     Baking,
     /// A house rule holds it.
     Held,
-    /// Somebody holds it.
+    /// Somebody holds it, or must say that it goes on.
     Paused,
     /// Goes back.
     RollingBack,

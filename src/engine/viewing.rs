@@ -8,7 +8,7 @@ use super::waits::Waits;
 use super::{
     BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, Part, PartView, Phase,
     ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind, State, VersionView,
-    View,
+    View, Wait,
 };
 use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Strategy, Time};
 
@@ -182,7 +182,9 @@ impl Seen<'_> {
             Some((_, Outcome::Superseded)) => return Phase::Superseded,
             None => {}
         }
-        if rollout.paused.is_some() {
+        let asks = waits.iter().any(|b| matches!(b.on, Wait::Approval { .. }));
+        let stays = waits.iter().any(|b| matches!(b.on, Wait::Step { .. }));
+        if rollout.paused.is_some() || asks {
             Phase::Paused
         } else if rollout.started.is_none() {
             if waits.is_empty() {
@@ -194,7 +196,7 @@ impl Seen<'_> {
             Phase::Held
         } else if matches!(rollout.bake, Bake::Began(_)) {
             Phase::Baking
-        } else if overdue {
+        } else if overdue && !stays {
             Phase::Stuck
         } else if rollout.turned.is_some() {
             Phase::RollingBack

@@ -344,6 +344,35 @@ fn a_rolling_one_after_a_shift_brings_its_split_back_first() {
 }
 
 #[test]
+fn a_revert_by_steps_takes_nothing_from_the_version_that_it_goes_back_to() {
+    let mut world = fleet(4, 2);
+    world.roll(by_steps(vec![step(weight(25), 600)]));
+    world.until("a quarter", 120, |w| w.weights() == "v1:75% v2:25%");
+    let mut back = by_steps(vec![step(weight(5), 10), step(weight(90), 10)]);
+    (back.name, back.to) = (name("back"), name("v1"));
+    world.roll(back);
+    world.run(8);
+    assert_eq!(world.weights(), "v1:75% v2:25%");
+    world.until("it ends", 300, |w| ended(w, "back"));
+    assert_eq!(world.weights(), "v1:100% v2:0%");
+    world.until("v2 goes when it is kept no longer", 120, |w| {
+        w.weights() == "v1:100%"
+    });
+}
+
+#[test]
+fn a_long_step_is_not_stuck_and_a_pause_is_paused() {
+    let mut world = fleet(2, 1);
+    world.roll(by_steps(vec![step(weight(50), 1_000), pause()]));
+    world.until("half", 120, |w| w.weights() == "v1:50% v2:50%");
+    world.run(700);
+    assert_eq!(world.phase("next"), Phase::Progressing);
+    world.until("somebody is asked", 400, |w| {
+        w.phase("next") == Phase::Paused
+    });
+}
+
+#[test]
 fn an_emergency_moves_all_traffic_at_once() {
     let mut world = fleet(6, 2);
     world.roll(rollout("next", "v2"));

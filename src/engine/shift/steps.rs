@@ -83,7 +83,10 @@ fn shares_by_zone(known: &ServiceState) -> Vec<Weight> {
 pub(in crate::engine) fn work_on(turn: &mut Turn<'_>, course: &Course, step: &RolloutStep) {
     let in_force = match &step.action {
         StepAction::Weight(share) => {
-            is_warm(turn, course, *share) && give(turn, course, &course.new, *share, None)
+            // Where it takes over from another rollout, the version may have more than that already.
+            let has = super::split_of(turn, &course.service).of(&course.new);
+            let share = has.max(*share);
+            is_warm(turn, course, share) && give(turn, course, &course.new, share, None)
         }
         StepAction::Mirror(share) => {
             let has = super::split_of(turn, &course.service).of(&course.new);
