@@ -27,6 +27,7 @@ mod rollout;
 mod secrets;
 mod serve;
 mod signal;
+mod sim;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -147,6 +148,7 @@ enum Command {
     Schema,
     Secrets(secrets::Secrets),
     Serve(serve::Serve),
+    Sim(sim::Sim),
     Undrain(drain::Undrain),
     Unfreeze(freeze::Unfreeze),
     Validate(validate::Validate),
@@ -230,6 +232,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Schema => validate::schema(context)?,
         Command::Secrets(it) => it.run(context).await?,
         Command::Serve(it) => it.run(context).await?,
+        Command::Sim(it) => return it.run(context),
         Command::Undrain(it) => it.run(context).await?,
         Command::Unfreeze(it) => it.run(context).await?,
         Command::Validate(it) => it.run(context)?,

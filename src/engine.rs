@@ -68,7 +68,7 @@ use facts::Facts;
 use turn::{Subject, Turn};
 use waits::Waits;
 
-use crate::domain::{Plan, ProxyId, ServiceName, Span, Time};
+use crate::domain::{Plan, ProxyId, RolloutName, ServiceName, Span, Time};
 
 /// On the very first start proxies are answered once every service has a ready instance, or after
 /// this long. An answer before that would tell a running fleet that nothing exists.
@@ -174,6 +174,11 @@ impl Engine {
     /// The durable state.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What `rollout` waits for, as of the last turn.
+    pub fn blockers(&self, rollout: &RolloutName) -> &[Blocker] {
+        self.waits.of(&Subject::Rollout(rollout.clone()))
     }
 
     /// Everything, for people and programs.

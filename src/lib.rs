@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod runtime;
 pub mod secrets;
 pub mod serving;
+pub mod sim;
 pub mod snapshot;
 pub mod spec;
 pub mod store;

@@ -20,7 +20,9 @@ const LINES_MAX: usize = 450;
 const LONGER: [(&str, &str); 0] = [];
 
 /// Modules that decide and do nothing else. `gates` is not there yet.
-const PURE: [&str; 6] = ["domain", "engine", "gates", "peer", "protocol", "snapshot"];
+const PURE: [&str; 7] = [
+    "domain", "engine", "gates", "peer", "protocol", "sim", "snapshot",
+];
 
 /// What would make them impure: a clock, chance, sockets, files, the environment, logging, waiting.
 const IMPURE: [&str; 20] = [

@@ -32,5 +32,7 @@ mod server;
 mod serving;
 #[path = "contract/settings.rs"]
 mod settings;
+#[path = "contract/sim.rs"]
+mod sim;
 #[path = "contract/tidegate.rs"]
 mod tidegate;

@@ -36,18 +36,7 @@ impl Validate {
                     .show(&said, |_| format!("valid: {}", path.display()));
             }
         }
-        let mut sources = Vec::new();
-        for path in self.paths {
-            if path.is_dir() {
-                sources.extend(spec::read_directory(&path).map_err(Failure::Input)?);
-            } else {
-                let text = fs_err::read_to_string(&path).map_err(Failure::Input)?;
-                sources.push(Source {
-                    name: path.display().to_string(),
-                    text,
-                });
-            }
-        }
+        let sources = read_sources(&self.paths)?;
         let output = &context.output;
         match spec::load(&sources, check_overlay) {
             Ok(loaded) => {
@@ -83,6 +72,23 @@ impl Validate {
             Err(refusal) => Err(context.refused(&refusal)),
         }
     }
+}
+
+/// Files, and what is in directories.
+pub(super) fn read_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            sources.extend(spec::read_directory(path).map_err(Failure::Input)?);
+        } else {
+            let text = fs_err::read_to_string(path).map_err(Failure::Input)?;
+            sources.push(Source {
+                name: path.display().to_string(),
+                text,
+            });
+        }
+    }
+    Ok(sources)
 }
 
 pub(super) fn schema(context: &Context) -> Result<(), Failure> {

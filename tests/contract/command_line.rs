@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "serve",
     "validate",
     "schema",
+    "sim",
     "apply",
     "get",
     "delete",

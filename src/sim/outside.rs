@@ -1,0 +1,215 @@
+//! Everybody around the control plane: whoever answers hooks, brings instances that are missed, stops those
+//! that are released, and says yes when asked.
+
+use std::collections::BTreeMap;
+
+use super::proxy::Key;
+use super::world::{Happening, Sim};
+use crate::domain::{Locality, RolloutName, ServiceName, Span, VersionName};
+use crate::engine::{
+    Actor, Blocker, Cause, Command, Event, HookAction, HookCall, RolloutVerb, Stage, StageKind,
+    Verb, Wait,
+};
+
+/// A hook answers within this.
+const HOOK_ANSWERS_WITHIN: Span = Span::secs(1);
+
+/// Somebody sees within this that instances are missed, or may be stopped.
+const SEEN_WITHIN: Span = Span::secs(3);
+
+/// Who asks for things in a simulation.
+pub(super) const OPERATOR: &str = "sim";
+
+impl Sim<'_> {
+    /// A hook is called, perhaps again: what it does is done once.
+    pub(super) fn called(&mut self, call: HookCall) {
+        if let Some(engine) = &self.engine {
+            let (state, proxies) = (engine.state(), &self.proxies);
+            self.watch.called(&call, state, proxies, self.now);
+        }
+        if self.hooks_heard.insert(call.key.clone()) {
+            let key = (call.service.clone(), call.instance.clone());
+            match call.action {
+                HookAction::Start => {
+                    let place = self.place_of(&key).unwrap_or_default();
+                    self.soon(
+                        Span::ZERO,
+                        Happening::Bring(call.service, call.version, place),
+                    );
+                }
+                HookAction::Stop => {
+                    if let Some(process) = self.processes.get_mut(&key) {
+                        process.stopping = true;
+                    }
+                    self.soon(Span::ZERO, Happening::Stop(key));
+                }
+            }
+        }
+        let after = self.chance.up_to(HOOK_ANSWERS_WITHIN);
+        self.soon(after, Happening::HookAnswers(call.key));
+    }
+
+    /// Where an instance stands, or stood.
+    fn place_of(&self, key: &Key) -> Option<Locality> {
+        let state = self.engine.as_ref()?.state();
+        let known = state.services.get(&key.0)?.instances.get(&key.1)?;
+        Some(known.instance.locality.clone())
+    }
+
+    /// Looks at what rollouts wait for, and does what somebody would do about it.
+    pub(super) fn help(&mut self) {
+        let Some(engine) = &self.engine else { return };
+        let running = engine.state().rollouts.values().filter(|r| !r.over());
+        let waits: Vec<(RolloutName, ServiceName, Vec<Blocker>)> = running
+            .map(|rollout| {
+                let name = rollout.spec.name.clone();
+                let blockers = engine.blockers(&name).to_vec();
+                (name, rollout.spec.service.clone(), blockers)
+            })
+            .collect();
+        for (rollout, service, blockers) in waits {
+            self.timeline.wait(&rollout, &blockers, self.now);
+            for blocker in blockers {
+                match blocker.on {
+                    Wait::Instances { version, missing }
+                    | Wait::Capacity {
+                        version, missing, ..
+                    } => {
+                        self.bring_missing(&rollout, &service, &version, missing);
+                    }
+                    Wait::Approval { .. } => self.approve(&rollout, blocker.since),
+                    _ => {}
+                }
+            }
+        }
+        self.stop_released();
+    }
+
+    fn approve(&mut self, rollout: &RolloutName, since: crate::domain::Time) {
+        let Some(after) = self.setup.approve_after else {
+            return;
+        };
+        let due = after.after(since);
+        if due > self.now {
+            return self.tick_by(due);
+        }
+        let (name, verb) = (rollout.clone(), RolloutVerb::Promote { all: false });
+        self.command(Verb::Rollout { name, verb });
+    }
+
+    /// Starts instances that are missed, unless they are on their way or a hook starts them.
+    fn bring_missing(
+        &mut self,
+        rollout: &RolloutName,
+        service: &ServiceName,
+        version: &VersionName,
+        missing: u32,
+    ) {
+        let Some(engine) = &self.engine else { return };
+        let state = &engine.state().rollouts[rollout];
+        let key = (service.clone(), version.clone());
+        let coming = self.coming.get(&key).copied().unwrap_or(0);
+        if state.spec.replace.is_some() || coming > 0 {
+            return;
+        }
+        let known = engine.state().services.get(service);
+        let batches = state.lanes.iter().filter_map(|lane| lane.batch.as_ref());
+        let members = batches.flat_map(|batch| &batch.members);
+        let in_batches = members.filter_map(|id| known?.instances.get(id));
+        let mut places: Vec<Locality> = in_batches
+            .map(|known| known.instance.locality.clone())
+            .collect();
+        if places.is_empty() {
+            // As many in each place as there were before, one place after the other.
+            let mut counts = BTreeMap::<Locality, i64>::new();
+            for (stand, ids) in known
+                .iter()
+                .flat_map(|known| known.instances.stands(|_| true))
+            {
+                let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+                let is_new = stand.version == *version;
+                let counts = counts.entry(stand.locality.clone()).or_default();
+                if !is_new && stand.stage.stays() {
+                    *counts += count;
+                } else if is_new && !stand.stage.goes() {
+                    *counts -= count;
+                }
+            }
+            for _ in 0..missing {
+                let most = counts.iter_mut().max_by_key(|(_, count)| **count);
+                if let Some((place, count)) = most {
+                    places.push(place.clone());
+                    *count -= 1;
+                }
+            }
+        }
+        for _ in 0..missing {
+            let at = self.brought % places.len().max(1);
+            let place = places.get(at).cloned().unwrap_or_default();
+            self.brought += 1;
+            *self.coming.entry(key.clone()).or_default() += 1;
+            let after = self.chance.up_to(SEEN_WITHIN);
+            let bring = Happening::BringMissing(service.clone(), version.clone(), place);
+            self.soon(after, bring);
+        }
+    }
+
+    /// Ends the processes of released instances, where no hook of a running rollout does.
+    fn stop_released(&mut self) {
+        let Some(engine) = &self.engine else { return };
+        let state = engine.state();
+        let mut due = Vec::new();
+        for (service, known) in &state.services {
+            let is_released = |stand: &crate::engine::Stand| stand.stage == StageKind::Released;
+            for (_, ids) in known.instances.stands(is_released) {
+                for id in ids {
+                    let hooked = match &known.instances[id].stage {
+                        Stage::Released {
+                            cause: Cause::Rollout(by),
+                            ..
+                        } => state
+                            .rollouts
+                            .get(by)
+                            .is_some_and(|r| r.runs() && r.spec.replace.is_some()),
+                        _ => false,
+                    };
+                    let key = (service.clone(), id.clone());
+                    let stands = self.processes.get(&key).is_some_and(|p| !p.stopping);
+                    if stands && !hooked {
+                        due.push(key);
+                    }
+                }
+            }
+        }
+        for key in due {
+            if let Some(process) = self.processes.get_mut(&key) {
+                process.stopping = true;
+            }
+            let after = self.chance.up_to(SEEN_WITHIN);
+            self.soon(after, Happening::Stop(key));
+        }
+    }
+
+    /// Somebody asks for something.
+    pub(super) fn command(&mut self, verb: Verb) {
+        let command = Command {
+            verb,
+            by: Actor(OPERATOR.to_owned()),
+            reason: None,
+        };
+        let now = self.now;
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        let (effects, answer) = engine.command(command, now);
+        if let Err(refusal) = answer {
+            self.timeline.say(now, format!("refused: {refusal}"));
+        }
+        self.carry_out(effects);
+    }
+
+    pub(super) fn hook_answers(&mut self, key: String) {
+        let result = Ok(String::new());
+        self.event(Event::HookDone { key, result });
+    }
+}

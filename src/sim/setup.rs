@@ -1,0 +1,189 @@
+//! What a simulation is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Fault;
+use crate::domain::{
+    Documents, Gateway, Locality, Pick, ProxyId, ProxyIdentity, Rollout, Rps, ServiceName, Span,
+    Strategy, VersionName,
+};
+use crate::engine::Verb;
+
+/// All that a simulation depends on.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What is rolled, and how.
+    pub documents: Documents,
+    /// So many instances each service has.
+    pub instances: u32,
+    /// So many proxies each gateway has.
+    pub proxies: u32,
+    /// Where instances stand, in turn.
+    pub places: Vec<Locality>,
+    /// Requests to each service.
+    pub rps: u32,
+    /// What instances say that they carry; one of these by chance.
+    pub capacities: Vec<Option<Rps>>,
+    /// What goes wrong.
+    pub faults: BTreeSet<Fault>,
+    /// Draws everything that is left to chance.
+    pub seed: u64,
+    /// Whoever is asked for approval gives it after this long, if at all.
+    pub approve_after: Option<Span>,
+    /// What operators ask for, each so long after the first rollout has begun.
+    pub verbs: Vec<(Span, Verb)>,
+    /// Where the control plane ends besides.
+    pub crashes: Vec<Crash>,
+}
+
+/// The end of a control plane at a write to the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// The how manieth write, from 0, counted from when the rollouts are asked for.
+    pub write: u64,
+    /// Did the write get through?
+    pub written: bool,
+}
+
+/// Why nothing can be simulated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// Nothing is to be rolled.
+    #[error("there is no Rollout in what was given, so there is nothing to play")]
+    NoRollout,
+    /// Nobody would be told anything.
+    #[error("there is no Gateway in what was given, so there is no proxy to simulate")]
+    NoGateway,
+    /// The service of a rollout cannot be reached.
+    #[error("no Gateway reaches the service {service} of the rollout {rollout}")]
+    Unreachable {
+        /// The rollout.
+        rollout: String,
+        /// Its service.
+        service: ServiceName,
+    },
+    /// There would be nobody.
+    #[error("a simulation needs at least one instance and one proxy")]
+    Empty,
+}
+
+/// What a fleet is of before its first rollout, where the documents do not say; the second where the
+/// first is what it is rolled to.
+const BEFORE: [&str; 2] = ["before", "before-that"];
+
+impl Setup {
+    /// As many instances as a service usually has.
+    pub const INSTANCES: u32 = 20;
+    /// Enough for proxies to differ.
+    pub const PROXIES: u32 = 3;
+    /// Requests a second to each service.
+    pub const RPS: u32 = 100;
+    /// Instances at most; what is simulated has to fit into memory.
+    pub const INSTANCES_MAX: u32 = 100_000;
+    /// Proxies at most.
+    pub const PROXIES_MAX: u32 = 10_000;
+
+    /// A usual fleet for `documents`, in which nothing goes wrong.
+    pub fn new(documents: Documents) -> Self {
+        let places = places_of(&documents);
+        Self {
+            documents,
+            instances: Self::INSTANCES,
+            proxies: Self::PROXIES,
+            places,
+            rps: Self::RPS,
+            capacities: vec![None],
+            faults: BTreeSet::new(),
+            seed: 1,
+            approve_after: None,
+            verbs: Vec::new(),
+            crashes: Vec::new(),
+        }
+    }
+
+    /// Can it be played?
+    pub(super) fn check(&self) -> Result<(), SetupError> {
+        let documents = &self.documents;
+        if documents.rollouts.is_empty() {
+            return Err(SetupError::NoRollout);
+        }
+        if documents.gateways.is_empty() {
+            return Err(SetupError::NoGateway);
+        }
+        if self.instances == 0 || self.proxies == 0 {
+            return Err(SetupError::Empty);
+        }
+        let reaches =
+            |gateway: &Gateway, rollout: &Rollout| gateway.reachable().contains(&rollout.service);
+        let lost = documents.rollouts.values().find(|rollout| {
+            let mut gateways = documents.gateways.values();
+            !gateways.any(|gateway| reaches(gateway, rollout))
+        });
+        match lost {
+            None => Ok(()),
+            Some(rollout) => Err(SetupError::Unreachable {
+                rollout: rollout.name.to_string(),
+                service: rollout.service.clone(),
+            }),
+        }
+    }
+
+    /// The version that each service has before its rollouts.
+    pub(super) fn versions_before(&self) -> BTreeMap<ServiceName, VersionName> {
+        let services = self.documents.services.keys();
+        let before = services.filter_map(|service| {
+            let rollouts = self.documents.rollouts.values();
+            let first = rollouts.into_iter().find(|r| r.service == *service);
+            let made_up = BEFORE.iter().find_map(|word| {
+                let version: VersionName = word.parse().ok()?;
+                first.is_none_or(|r| r.to != version).then_some(version)
+            });
+            let said = first.and_then(|rollout| rollout.from.clone());
+            Some((service.clone(), said.or(made_up)?))
+        });
+        before.collect()
+    }
+
+    /// A proxy that `gateway` selects.
+    pub(super) fn identity(gateway: &Gateway, number: u32) -> Option<ProxyIdentity> {
+        let selector = &gateway.proxies;
+        let id: ProxyId = format!("{}-{}", gateway.name, number + 1).parse().ok()?;
+        Some(ProxyIdentity {
+            id,
+            cluster: selector.cluster.clone().unwrap_or_default(),
+            metadata: selector.metadata.clone(),
+            locality: Locality {
+                region: selector.region.clone().unwrap_or_default(),
+                zone: selector.zone.clone().unwrap_or_default(),
+            },
+            agent: "envoy 1.40.0".to_owned(),
+        })
+    }
+}
+
+/// The places that waves name, and two more.
+fn places_of(documents: &Documents) -> Vec<Locality> {
+    let mut named = BTreeSet::new();
+    for rollout in documents.rollouts.values() {
+        let Strategy::Waves(waves) = &rollout.strategy else {
+            continue;
+        };
+        for wave in &waves.waves {
+            match &wave.pick {
+                Pick::Places(places) => named.extend(places.iter().map(|place| place.0.clone())),
+                Pick::Some(_, place) => drop(named.insert(place.0.clone())),
+                Pick::Rest => {}
+            }
+        }
+    }
+    let named = named.into_iter().chain(["a".to_owned(), "b".to_owned()]);
+    named.map(place).collect()
+}
+
+/// A zone that is a region of its own.
+fn place(name: String) -> Locality {
+    Locality {
+        region: name.clone(),
+        zone: name,
+    }
+}

@@ -1,0 +1,35 @@
+//! Whoever looks on while a simulation runs: at each decision, with the fleet as it is at that moment.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Proxies;
+use crate::domain::{InstanceId, Plan, Time};
+use crate::engine::{Entry, HookCall, State};
+
+/// Looks on. It may panic, but changes nothing.
+pub trait Watch {
+    /// Something was written to the journal.
+    fn recorded(&mut self, _entry: &Entry, _proxies: &Proxies) {}
+
+    /// A plan goes out.
+    fn published(&mut self, _plan: &Arc<Plan>, _state: &State, _proxies: &Proxies, _now: Time) {}
+
+    /// A hook is called.
+    fn called(&mut self, _call: &HookCall, _state: &State, _proxies: &Proxies, _now: Time) {}
+
+    /// All effects of a turn are carried out.
+    fn turned(&mut self, _state: &State) {}
+
+    /// A process was seen healthy.
+    fn healthy(&mut self, _instance: &InstanceId, _address: SocketAddr) {}
+
+    /// A control plane goes on from what the journal adds up to.
+    fn recovered(&mut self, _state: &State, _now: Time) {}
+}
+
+/// Does not look.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+impl Watch for Nobody {}

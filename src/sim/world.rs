@@ -1,0 +1,406 @@
+//! The simulation itself: one thing after the other, each at its time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::chance::Chance;
+use super::fault::Fault;
+use super::flow::Tally;
+use super::process::Process;
+use super::proxy::{Key, Proxies, Proxy};
+use super::queue::Queue;
+use super::report::Report;
+use super::setup::{Setup, SetupError};
+use super::timeline::{Line, Timeline};
+use super::watch::Watch;
+use crate::domain::{Documents, Locality, Plan, ProxyId, ServiceName, Span, Time, VersionName};
+use crate::engine::{
+    Actor, Effect, Engine, Entry, Event, ProxyEvent, Record, StageKind, Stand, State, Verb,
+};
+
+/// The first moment of every simulation; no moment in it is a round number.
+const BEGINNING: Span = Span::millis(1_767_225_600_123);
+
+/// The engine hears that time has passed this often while things move.
+const TICK: Span = Span::millis(250);
+
+/// And this often when nothing does.
+const TICK_MAX: Span = Span::secs(15);
+
+/// A fleet that is not at rest after this long never will be.
+const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
+
+/// What can happen.
+#[derive(Debug)]
+pub(super) enum Happening {
+    Ask(Box<Verb>),
+    Bring(ServiceName, VersionName, Locality),
+    BringMissing(ServiceName, VersionName, Locality),
+    Crash,
+    Discover,
+    Flap(Key),
+    HookAnswers(String),
+    Mended(ProxyId),
+    /// To a proxy, on that connection.
+    PlanArrives(ProxyId, u32, Arc<Plan>),
+    Probe(Key),
+    ProxyComes(ProxyId),
+    ProxyGoes(ProxyId),
+    Recover,
+    Refuses(ProxyId),
+    Report(ProxyId),
+    Stop(Key),
+    /// Time has passed; only the newest counts.
+    Tick(u64),
+    /// From a proxy, on that connection.
+    Word(ProxyId, u32, Box<ProxyEvent>),
+}
+
+/// How a simulation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What happened.
+    pub timeline: Vec<Line>,
+    /// What it came to.
+    pub report: Report,
+    /// Writes to the journal since the rollouts were asked for.
+    pub writes: u64,
+}
+
+/// A simulation.
+pub(super) struct Sim<'a> {
+    pub(super) setup: Setup,
+    pub(super) watch: &'a mut dyn Watch,
+    pub(super) chance: Chance,
+    pub(super) now: Time,
+    pub(super) queue: Queue<Happening>,
+    /// `None` while there is no control plane.
+    pub(super) engine: Option<Engine>,
+    pub(super) published: Option<Arc<Plan>>,
+    journal: Vec<Entry>,
+    /// Writes since the rollouts were asked for.
+    pub(super) writes: Option<u64>,
+    pub(super) proxies: Proxies,
+    pub(super) processes: BTreeMap<Key, Process>,
+    /// The next number of an instance of a version.
+    pub(super) numbers: BTreeMap<(ServiceName, VersionName), u32>,
+    pub(super) launched: u32,
+    /// So many instances that somebody brings are on their way.
+    pub(super) coming: BTreeMap<(ServiceName, VersionName), u32>,
+    pub(super) brought: usize,
+    pub(super) hooks_heard: BTreeSet<String>,
+    pub(super) tally: Tally,
+    pub(super) timeline: Timeline,
+    pub(super) very_long: BTreeMap<ServiceName, Span>,
+    pub(super) bad: BTreeSet<(ServiceName, String)>,
+    /// The number of the tick that counts, and when it comes.
+    tick: (u64, Time),
+    gap: Span,
+    /// When a rollout last came forward.
+    pub(super) progress: Time,
+    trouble_began: bool,
+}
+
+/// Plays `setup` to its end, under the eyes of `watch`.
+pub fn simulate(setup: Setup, watch: &mut dyn Watch) -> Result<Outcome, SetupError> {
+    setup.check()?;
+    let mut sim = Sim::new(setup, watch);
+    sim.settle_in();
+    let asked = sim.now;
+    sim.ask();
+    while !sim.is_over(asked) && sim.happen_next() {}
+    Ok(sim.outcome(asked))
+}
+
+impl<'a> Sim<'a> {
+    fn new(setup: Setup, watch: &'a mut dyn Watch) -> Self {
+        let now = BEGINNING.after(Time::UNIX_EPOCH);
+        let mut sim = Self {
+            chance: Chance(setup.seed),
+            now,
+            queue: Queue::new(),
+            engine: Some(Engine::recover(State::default(), now).0),
+            published: None,
+            journal: Vec::new(),
+            writes: None,
+            proxies: Proxies::new(),
+            processes: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            launched: 0,
+            coming: BTreeMap::new(),
+            brought: 0,
+            hooks_heard: BTreeSet::new(),
+            tally: Tally::default(),
+            timeline: Timeline::default(),
+            very_long: BTreeMap::new(),
+            bad: BTreeSet::new(),
+            tick: (0, Time::MAX),
+            gap: TICK,
+            progress: now,
+            trouble_began: false,
+            setup,
+            watch,
+        };
+        sim.prepare();
+        sim
+    }
+
+    /// The conditions that hold from beginning to end.
+    fn prepare(&mut self) {
+        let documents = &self.setup.documents;
+        if self.setup.faults.contains(&Fault::SlowDrain) {
+            let longer = |service: &crate::domain::Service| {
+                let most = service.drain.at_most.duration();
+                (service.name.clone(), Span::from(most + most / 2))
+            };
+            self.very_long = documents.services.values().map(longer).collect();
+        }
+        if self.setup.faults.contains(&Fault::BadVersion) {
+            let to = documents.rollouts.values();
+            self.bad = to.map(|r| (r.service.clone(), r.to.to_string())).collect();
+        }
+    }
+
+    /// Lets the fleet come to rest before anything is rolled.
+    fn settle_in(&mut self) {
+        let before = Documents {
+            rollouts: BTreeMap::new(),
+            ..self.setup.documents.clone()
+        };
+        self.add_proxies();
+        for (service, version) in self.setup.versions_before() {
+            for number in 0..self.setup.instances as usize {
+                let place = number % self.setup.places.len().max(1);
+                let place = self.setup.places.get(place).cloned().unwrap_or_default();
+                self.launch(&service, &version, place, Span::ZERO);
+            }
+        }
+        self.apply(before);
+        self.discover();
+        self.tick_by(self.now);
+        let (began, all) = (self.now, self.processes.len());
+        let serving = |sim: &Self| {
+            let state = sim.engine.as_ref().map(Engine::state);
+            let services = state.into_iter().flat_map(|state| state.services.values());
+            let serves = |stand: &Stand| stand.stage == StageKind::Serving;
+            services
+                .map(|s| s.instances.count(serves) as usize)
+                .sum::<usize>()
+        };
+        while serving(self) < all && Span::between(began, self.now) < AT_REST_WITHIN {
+            if !self.happen_next() {
+                break;
+            }
+        }
+    }
+
+    fn add_proxies(&mut self) {
+        let gateways: Vec<_> = self.setup.documents.gateways.values().cloned().collect();
+        let mut reach = BTreeMap::<ServiceName, u64>::new();
+        for gateway in &gateways {
+            for service in gateway.reachable() {
+                *reach.entry(service.clone()).or_default() += u64::from(self.setup.proxies);
+            }
+        }
+        let all = u64::from(self.setup.rps) * 1000;
+        for gateway in &gateways {
+            let services = gateway.reachable().into_iter();
+            let rates: BTreeMap<ServiceName, u64> = services
+                .map(|service| (service.clone(), all / reach[service].max(1)))
+                .collect();
+            for number in 0..self.setup.proxies {
+                let Some(identity) = Setup::identity(gateway, number) else {
+                    continue;
+                };
+                let id = identity.id.clone();
+                let proxy = Proxy::new(identity, rates.clone(), &mut self.chance, self.now);
+                self.proxies.insert(id.clone(), proxy);
+                self.proxy_comes(id);
+            }
+        }
+    }
+
+    /// The rollouts are asked for; from here on everything counts.
+    fn ask(&mut self) {
+        for proxy in self.proxies.values_mut() {
+            proxy.settle(&mut self.tally, self.now);
+        }
+        self.tally.clear();
+        self.timeline.begin(self.now);
+        self.writes = Some(0);
+        self.progress = self.now;
+        self.apply(self.setup.documents.clone());
+        self.tick_by(self.now);
+    }
+
+    pub(super) fn apply_again(&mut self) {
+        if self.writes.is_some() {
+            self.apply(self.setup.documents.clone());
+        }
+    }
+
+    fn apply(&mut self, documents: Documents) {
+        self.event(Event::Documents {
+            documents: Box::new(documents),
+            by: Actor(super::outside::OPERATOR.to_owned()),
+        });
+    }
+
+    // --- time
+
+    pub(super) fn soon(&mut self, after: Span, what: Happening) {
+        self.queue.at(after.after(self.now), what);
+    }
+
+    /// The engine hears of the time by then at the latest.
+    pub(super) fn tick_by(&mut self, at: Time) {
+        let at = at.max(self.now);
+        if at < self.tick.1 {
+            self.tick = (self.tick.0 + 1, at);
+            self.queue.at(at, Happening::Tick(self.tick.0));
+        }
+    }
+
+    /// False when nothing will ever happen again.
+    fn happen_next(&mut self) -> bool {
+        let Some((at, what)) = self.queue.next() else {
+            return false;
+        };
+        self.now = at;
+        match what {
+            Happening::Ask(verb) => self.command(*verb),
+            Happening::Bring(service, version, place) => self.bring(&service, &version, place),
+            Happening::BringMissing(service, version, place) => {
+                let coming = self.coming.entry((service.clone(), version.clone()));
+                *coming.or_default() -= 1;
+                self.bring(&service, &version, place);
+            }
+            Happening::Crash => self.crash(),
+            Happening::Discover => self.discover(),
+            Happening::Flap(key) => self.flap(key),
+            Happening::HookAnswers(key) => self.hook_answers(key),
+            Happening::Mended(id) => self.proxy_is_mended(id),
+            Happening::PlanArrives(id, session, plan) => self.plan_arrives(id, session, plan),
+            Happening::Probe(key) => self.probe(&key),
+            Happening::ProxyComes(id) => self.proxy_comes(id),
+            Happening::ProxyGoes(id) => self.proxy_goes(id),
+            Happening::Recover => self.recover(),
+            Happening::Refuses(id) => self.proxy_refuses(id),
+            Happening::Report(id) => self.report(id),
+            Happening::Stop(key) => self.stop(&key),
+            Happening::Tick(number) if number == self.tick.0 => self.tick(),
+            Happening::Tick(_) => {}
+            Happening::Word(id, session, event) => {
+                let now = self.proxies.get(&id).map(|proxy| proxy.session);
+                if now == Some(session) {
+                    self.event(Event::Proxy { id, event: *event });
+                }
+            }
+        }
+        true
+    }
+
+    fn tick(&mut self) {
+        self.tick.1 = Time::MAX;
+        self.event(Event::Tick);
+        self.help();
+        self.gap = Span::from(self.gap.duration() * 2).min(TICK_MAX);
+        let mut next = self.gap.after(self.now);
+        if let Some(engine) = &self.engine {
+            let state = engine.state();
+            let rollouts = state.rollouts.values().filter(|r| !r.over());
+            let ends = rollouts.flat_map(|r| engine.blockers(&r.spec.name));
+            let ends = ends.filter_map(|blocker| blocker.until);
+            let kept = state.services.values().filter_map(|s| s.kept.as_ref());
+            let soonest = ends.chain(kept.map(|kept| kept.until)).min();
+            next = soonest.map_or(next, |at| at.max(TICK.after(self.now)).min(next));
+        }
+        self.tick_by(next);
+    }
+
+    // --- the engine
+
+    pub(super) fn event(&mut self, event: Event) {
+        let now = self.now;
+        if let Some(engine) = &mut self.engine {
+            let effects = engine.handle(event, now);
+            self.carry_out(effects);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        let records = effects.iter().filter_map(|effect| match effect {
+            Effect::Record(entry) => Some(entry.clone()),
+            _ => None,
+        });
+        let records: Vec<Entry> = records.collect();
+        if !records.is_empty() && !self.write(records) {
+            return self.crash();
+        }
+        for effect in effects {
+            match effect {
+                Effect::Record(_) => {}
+                Effect::Publish(plan) => self.publish(&plan),
+                Effect::Resend => self.resend(),
+                Effect::Call { call, .. } => self.called(call),
+            }
+        }
+        if let Some(engine) = &self.engine {
+            self.watch.turned(engine.state());
+        }
+    }
+
+    /// The journal takes all or nothing. False when the control plane ends with it.
+    fn write(&mut self, records: Vec<Entry>) -> bool {
+        let number = self.writes;
+        self.writes = number.map(|number| number + 1);
+        let crash = self.setup.crashes.iter().find(|c| Some(c.write) == number);
+        let crash = crash.copied();
+        if crash.is_some_and(|crash| !crash.written) {
+            return false;
+        }
+        for entry in &records {
+            self.watch.recorded(entry, &self.proxies);
+        }
+        self.timeline.write(&records);
+        if records.iter().any(|entry| comes_forward(&entry.record)) {
+            self.progress = self.now;
+        }
+        let begins = records
+            .iter()
+            .any(|entry| matches!(entry.record, Record::RolloutStarted { .. }));
+        if self.can_crash() {
+            self.journal.extend(records);
+        }
+        if begins && !self.trouble_began {
+            self.trouble_began = true;
+            self.begin_trouble();
+        }
+        self.gap = TICK;
+        self.tick_by(TICK.after(self.now));
+        crash.is_none()
+    }
+
+    fn can_crash(&self) -> bool {
+        !self.setup.crashes.is_empty() || self.setup.faults.contains(&Fault::LeaderLoss)
+    }
+
+    /// What the journal adds up to.
+    ///
+    /// # Panics
+    /// If it does not, which is a bug of the engine.
+    pub(super) fn replay(&self) -> State {
+        let mut state = State::default();
+        for entry in &self.journal {
+            if let Err(illegal) = state.apply(entry) {
+                panic!("{illegal}");
+            }
+        }
+        state
+    }
+}
+
+/// Does a rollout come forward by this?
+fn comes_forward(record: &Record) -> bool {
+    record.rollout().is_some()
+}
