@@ -68,7 +68,7 @@ use facts::Facts;
 use turn::{Subject, Turn};
 use waits::Waits;
 
-use crate::domain::{Plan, ProxyId, RolloutName, ServiceName, Span, Time};
+use crate::domain::{Plan, RolloutName, ServiceName, Span, Time};
 
 /// On the very first start proxies are answered once every service has a ready instance, or after
 /// this long. An answer before that would tell a running fleet that nothing exists.
@@ -147,16 +147,13 @@ impl Engine {
         effects
     }
 
-    /// Takes in what proxies said, in its order, and decides once what follows. All of it is
-    /// observed and nothing else, so a fleet's ACKs of one plan need one decision, not one each.
-    pub fn hear(
-        &mut self,
-        said: impl IntoIterator<Item = (ProxyId, ProxyEvent)>,
-        now: Time,
-    ) -> Vec<Effect> {
+    /// Takes in a burst of what was observed, in its order, and decides once what follows: a fleet's
+    /// ACKs of one plan need one decision, not one each. Only for events of which
+    /// [`Event::is_observation`] is true.
+    pub fn observe(&mut self, events: impl IntoIterator<Item = Event>, now: Time) -> Vec<Effect> {
         let (effects, ()) = self.turn(now, |turn| {
-            for (id, event) in said {
-                proxies::hear(turn, id, event);
+            for event in events {
+                absorb(turn, event);
             }
         });
         effects
@@ -296,6 +293,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
 
 /// Looks at each service until nothing more can be decided.
 fn settle(turn: &mut Turn<'_>) {
+    turn.everywhere = barrier::everywhere(turn.state, turn.facts);
     let services = rules::in_turn(turn);
     for _ in 0..PASSES_MAX {
         let decided = turn.effects.len();

@@ -23,7 +23,7 @@ const WARM_UP: u32 = 2;
 const EDITS: u32 = 8;
 
 /// Until all instances must serve.
-const READY_WITHIN: Duration = Duration::from_mins(1);
+const READY_WITHIN: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How much is served.

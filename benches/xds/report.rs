@@ -179,8 +179,8 @@ impl Results {
         for target in &self.targets {
             targets.add_row([
                 target.what.clone(),
-                format!("{:.2}", target.value),
-                format!("{:.2}", target.limit),
+                significant(target.value),
+                significant(target.limit),
                 if target.is_met { "ok" } else { "missed" }.to_owned(),
             ]);
         }
@@ -188,6 +188,15 @@ impl Results {
         for skipped in &self.skipped {
             eprintln!("left out: {skipped}");
         }
+    }
+}
+
+/// Small shares with their first digits.
+fn significant(value: f64) -> String {
+    if value > 0.0 && value < 0.01 {
+        format!("{value:.5}")
+    } else {
+        format!("{value:.2}")
     }
 }
 

@@ -72,6 +72,14 @@ fn still_holds(state: &State, facts: &Facts, service: &Service, proxy: &ProxyId)
     })
 }
 
+/// The newest generation that every known proxy has in force, whatever it can reach. Up to there
+/// nothing needs to be asked of anybody, which is so for most services nearly always.
+pub(super) fn everywhere(state: &State, facts: &Facts) -> Option<Generation> {
+    let known = state.proxies.keys().map(|id| facts.proxies.get(id));
+    let in_force = known.map(|facts| facts.and_then(|facts| facts.in_force));
+    in_force.min().flatten()
+}
+
 /// Which proxies are asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {

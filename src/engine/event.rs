@@ -67,6 +67,14 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Does it change facts alone, so that several of them may be taken in before anything is
+    /// decided?
+    pub const fn is_observation(&self) -> bool {
+        matches!(self, Self::Health { .. } | Self::Proxy { .. })
+    }
+}
+
 /// What a proxy does and says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProxyEvent {

@@ -331,6 +331,9 @@ pub(super) fn waits(
     generation: Generation,
     asked: Asked,
 ) -> Vec<Wait> {
+    if turn.everywhere >= Some(generation) {
+        return Vec::new();
+    }
     barrier(turn.state, turn.facts, service, generation, asked, turn.now)
 }
 

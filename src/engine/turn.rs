@@ -27,6 +27,8 @@ pub(super) struct Turn<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) touched: BTreeSet<ServiceName>,
     pub(super) waits: BTreeMap<Subject, Vec<Wait>>,
+    /// What every proxy has in force, as of the end of the facts.
+    pub(super) everywhere: Option<Generation>,
 }
 
 impl<'a> Turn<'a> {
@@ -38,6 +40,7 @@ impl<'a> Turn<'a> {
             effects: Vec::new(),
             touched: BTreeSet::new(),
             waits: BTreeMap::new(),
+            everywhere: None,
         }
     }
 

@@ -5,7 +5,7 @@
 //!                                                                  └──▶ hooks, answers, view
 //! ```
 //!
-//! A burst is taken in as one: what its proxies say is decided on once, its records are persisted
+//! A burst is taken in as one: what is observed is decided on once, its records are persisted
 //! together and only its last plan is published. Secrets are no decision: those that change are
 //! published with the plan that stands. Nothing of a turn takes effect before its records are durable;
 //! if they cannot be written the loop ends, and with it the process: going on would break that promise.
@@ -21,8 +21,8 @@ use super::compaction::Written;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
-use crate::domain::{Plan, ProxyId, Span, Time};
-use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, ProxyEvent, Refusal, View};
+use crate::domain::{Plan, Span, Time};
+use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
 use crate::process::clock;
 use crate::snapshot::{ByName, Compiler, SecretUsers, Snapshot};
 use crate::store::Store;
@@ -31,7 +31,7 @@ use crate::store::Store;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Events taken in as one burst.
-const BURST_MAX: usize = 512;
+const BURST_MAX: usize = 4096;
 
 /// A view costs as much as there is to see. Unless somebody waits for an answer, none is made for so
 /// many times as long as the last one took.
@@ -99,8 +99,8 @@ struct Outcome {
     calls: Vec<Effect>,
     answers: Vec<(oneshot::Sender<Judged>, Judged)>,
     taken: Vec<oneshot::Sender<()>>,
-    /// What proxies said that is not decided on yet.
-    said: Vec<(ProxyId, ProxyEvent)>,
+    /// What was observed and is not decided on yet.
+    observed: Vec<Event>,
     /// Something happened beside what proxies say, or followed from it. What they say alone is seen
     /// with the next tick.
     is_news: bool,
@@ -146,32 +146,32 @@ impl Mailbox {
                     break;
                 }
             }
-            self.hear(&mut outcome);
+            self.observe(&mut outcome);
         }
     }
 
     fn take_event(&mut self, event: Event, outcome: &mut Outcome) {
-        if let Event::Proxy { id, event } = event {
-            outcome.said.push((id, event));
+        outcome.is_news |= !matches!(event, Event::Proxy { .. });
+        if event.is_observation() {
+            outcome.observed.push(event);
             return;
         }
-        self.hear(outcome);
-        outcome.is_news = true;
+        self.observe(outcome);
         outcome.add(self.engine.handle(event, clock::now()));
     }
 
-    /// Decides on what proxies said up to here.
-    fn hear(&mut self, outcome: &mut Outcome) {
-        if !outcome.said.is_empty() {
-            let said = std::mem::take(&mut outcome.said);
-            let effects = self.engine.hear(said, clock::now());
+    /// Decides on what was observed up to here.
+    fn observe(&mut self, outcome: &mut Outcome) {
+        if !outcome.observed.is_empty() {
+            let observed = std::mem::take(&mut outcome.observed);
+            let effects = self.engine.observe(observed, clock::now());
             outcome.is_news |= !effects.is_empty();
             outcome.add(effects);
         }
     }
 
     fn take_request(&mut self, request: Request, outcome: &mut Outcome) {
-        self.hear(outcome);
+        self.observe(outcome);
         outcome.is_news = true;
         match request {
             Request::Command(command, reply) => {

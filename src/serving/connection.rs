@@ -170,19 +170,23 @@ async fn end(life: Life, shared: &Shared) -> End {
             std::future::pending::<()>().await;
         }
     };
+    let distrusted = async {
+        match proof {
+            // Where nobody is asked who it is, there need be no room for that either.
+            Some(proof) => Box::pin(distrust(proof)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = sleep(age_max) => End::Aged,
         () = drained => End::Draining,
         () = silent => End::Silent,
-        () = distrust(proof) => End::Untrusted,
+        () = distrusted => End::Untrusted,
     }
 }
 
 /// Returns when the certificate of the peer is not trusted any more.
-async fn distrust(proof: Option<Proof>) {
-    let Some(mut proof) = proof else {
-        return std::future::pending().await;
-    };
+async fn distrust(mut proof: Proof) {
     while proof.trust.changed().await.is_ok() {
         let trust = Arc::clone(&proof.trust.borrow_and_update());
         if !trust.accepts(&proof.chain, &proof.trusted_by, UnixTime::now()) {
