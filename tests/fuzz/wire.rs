@@ -2,19 +2,24 @@
 //! port. Each stream ends with a status that blames nobody here, and what is answered can be read.
 //!
 //! One server answers all inputs, each on a stream of its own, as in life. The first byte chooses the
-//! service; then come messages, each after two bytes with its length.
+//! service, the second the size of the pieces in which the rest arrives. Then come messages, each after two
+//! bytes with its length; or bytes that go as they are, if the first byte has its highest bit.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse};
-use http_body_util::{BodyExt as _, Full};
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tidegate::domain::{Generation, Lifetimes, Limits, Time};
+use tidegate::domain::{Generation, Lifetimes, Limits, Plan, Time};
 use tidegate::serving::{NoObserver, Port, PortOptions};
 use tidegate::snapshot::{ResourceKind, ResourceSet, Snapshot, labelled};
 use tidegate::telemetry::{LoadReports, MetricsReceiver};
@@ -32,6 +37,8 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// No input takes longer, unless something waits for ever.
 const TIME_MAX: Duration = Duration::from_secs(20);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What a service answers with.
 #[derive(Clone, Copy)]
@@ -79,7 +86,7 @@ const METHODS: [(&str, Answers); 8] = [
 /// A server and the one connection to it.
 struct World {
     runtime: Runtime,
-    requests: SendRequest<Full<Bytes>>,
+    requests: SendRequest<Body>,
     /// What lives as long as the server.
     _alive: Box<dyn std::any::Any>,
 }
@@ -89,13 +96,19 @@ thread_local! {
 }
 
 pub(crate) fn run(bytes: &[u8]) {
-    let Some((first, messages)) = bytes.split_first() else {
+    const RAW: u8 = 1 << 7;
+    let Some((&[first, piece], rest)) = bytes.split_first_chunk() else {
         return;
     };
-    let (path, answers) = METHODS[usize::from(*first) % METHODS.len()];
+    let (path, answers) = METHODS[usize::from(first & !RAW) % METHODS.len()];
+    let body = if first & RAW == 0 {
+        framed(rest)
+    } else {
+        Bytes::copy_from_slice(rest)
+    };
     WORLD.with_borrow_mut(|world| {
         let world = world.get_or_insert_with(World::new);
-        world.send(path, answers, framed(messages));
+        world.send(path, answers, in_pieces(body, piece.into()));
     });
 }
 
@@ -113,6 +126,17 @@ fn framed(mut input: &[u8]) -> Bytes {
     body.freeze()
 }
 
+/// The same bytes, so many at a time; all at once if that is 0.
+fn in_pieces(mut all: Bytes, size: usize) -> Body {
+    let mut pieces = Vec::new();
+    while !all.is_empty() {
+        let size = if size == 0 { all.len() } else { size };
+        let piece = all.split_to(size.min(all.len()));
+        pieces.push(Ok::<_, Infallible>(Frame::data(piece)));
+    }
+    StreamBody::new(stream::iter(pieces)).boxed_unsync()
+}
+
 impl World {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -120,13 +144,13 @@ impl World {
             .build()
             .unwrap();
         let (snapshots, receiver) = watch::channel(Some(Arc::new(snapshot())));
-        let (plans, no_plan) = watch::channel(None);
+        let (plans, plan) = watch::channel(Some(Arc::new(Plan::default())));
         let (events, mut mailbox) = mpsc::channel(1024);
         let (limits, clock) = (Limits::default(), Arc::new(|| Time::UNIX_EPOCH));
         let metrics = MetricsReceiver::new(events.clone());
         let counted = Arc::new(|_: &_, _: &_, _| {});
         let reports = LoadReports::new(
-            no_plan,
+            plan,
             events.clone(),
             metrics.counters(),
             counted,
@@ -166,11 +190,11 @@ impl World {
         }
     }
 
-    fn send(&mut self, path: &str, answers: Answers, body: Bytes) {
+    fn send(&mut self, path: &str, answers: Answers, body: Body) {
         let request = Request::post(format!("http://in.memory{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .body(Full::new(body))
+            .body(body)
             .unwrap();
         let requests = &mut self.requests;
         let answered = async {
