@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::message::{Ask, Refused, Variant};
 use super::order::Op;
-use super::subscription::{Change, Subscription, members_mut};
+use super::subscription::{Change, Subscription, is_member, members_mut};
 use crate::domain::{Generation, Span, Time};
 use crate::snapshot::{Names, Resource, ResourceKind, ResourceSet};
 
@@ -332,12 +332,10 @@ impl Channel {
 
     /// Who asks for a collection again has none of it.
     fn tell_members_again(&mut self, asked_for: &Names) {
-        self.end_refusals_of(|subscription, name| {
-            let collection = subscription.collection_of(name);
-            collection.is_some_and(|collection| asked_for.contains(collection))
-        });
-        let collections = asked_for.iter();
-        for name in collections.filter(|name| self.subscription.is_collection(name)) {
+        let is_collection = |name: &&Arc<str>| self.subscription.is_collection(name);
+        let collections: Vec<_> = asked_for.iter().filter(is_collection).collect();
+        self.end_refusals_of(|_, name| collections.iter().any(|it| is_member(it, name)));
+        for name in collections {
             for entry in members_mut(name, &mut self.entries) {
                 entry.told = Told::Nothing;
             }

@@ -202,6 +202,12 @@ pub(super) fn members_mut<'a, T>(
         .filter_map(|(rest, known)| (!rest.contains('/')).then_some(known))
 }
 
+/// Is this the name of one of a collection's resources?
+pub(super) fn is_member(collection: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(collection.trim_end_matches('*'));
+    rest.is_some_and(|rest| !rest.contains('/'))
+}
+
 /// How the names of a collection's resources begin.
 fn directory(collection: &str) -> Arc<str> {
     collection.trim_end_matches('*').into()

@@ -34,7 +34,7 @@ pub(crate) struct Client {
     /// Of the response that it answered last, and of those before.
     nonces: Vec<String>,
     received: Option<Response>,
-    /// Delta: named, and not heard of since.
+    /// Named, and not heard of since.
     waits_for: BTreeSet<&'static str>,
     /// Changed clusters that have not heard of their endpoints since.
     pub(crate) warming: BTreeSet<&'static str>,
@@ -112,7 +112,7 @@ impl Client {
         } else {
             !self.names.insert(term)
         };
-        if self.variant == Variant::Sotw {
+        if is_repeat && self.variant == Variant::Sotw {
             return;
         }
         if is_repeat {
@@ -239,6 +239,7 @@ impl Client {
         }
         let mut terms: Vec<_> = self.names.iter().copied().collect();
         terms.extend(self.everything.then_some(EVERYTHING));
+        self.waits_for.clone_from(&self.names);
         let mut ask = self.ask(&terms, &[]);
         if let Ask::Delta {
             initial_versions, ..
@@ -385,7 +386,7 @@ impl Client {
         }
         // What it may hold and is gone, it is told when it may go; and of a secret, that it is not there
         // is never said.
-        let may_wait = may_keep || kind.is_waited_for();
+        let may_wait = may_keep || kind.is_waited_for() || self.variant == Variant::Sotw;
         let mut waits_for = self.waits_for.iter();
         let unheard = waits_for.find(|term| !may_wait || exists.contains_key(*term));
         assert_eq!(unheard, None, "{kind}: asked for, and no word of it");
