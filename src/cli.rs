@@ -10,8 +10,10 @@ mod client;
 mod completions;
 mod delete;
 mod demo;
+mod diff;
 mod drain;
 mod failure;
+mod files;
 mod freeze;
 mod get;
 #[cfg(feature = "harness-adapter")]
@@ -53,7 +55,8 @@ Exit codes:
   0  done; for `drain --wait`: safe to stop, and the output says if that is unproven
   1  failed or refused; for `drain --wait`: not released in time; for `rollout watch`: rolled back
   2  the command line is wrong
-  3  the control plane cannot be reached";
+  3  the control plane cannot be reached
+  4  for `diff`: what runs is not what the documents say";
 
 /// Rolls versions at the proxy: an xDS control plane for Envoy that takes the next step only when
 /// every proxy has proven the last one.
@@ -135,6 +138,7 @@ enum Command {
     /// Runs a program that must not outlive the demo
     #[command(hide = true)]
     DemoKeeper(KeeperOptions),
+    Diff(diff::Diff),
     Drain(drain::Drain),
     Freeze(freeze::Freeze),
     Get(get::Get),
@@ -220,6 +224,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Demo(it) => return it.run(context).await,
         Command::DemoApp(options) => return demo::app(options).await,
         Command::DemoKeeper(options) => return demo::keeper(options).await,
+        Command::Diff(it) => return it.run(context).await,
         Command::Drain(it) => it.run(context).await?,
         Command::Freeze(it) => it.run(context).await?,
         Command::Get(it) => it.run(context).await?,

@@ -41,6 +41,7 @@ mod turn;
 mod view;
 mod viewing;
 mod waits;
+mod wanted;
 mod waves;
 
 use std::collections::BTreeSet;

@@ -18,6 +18,8 @@ mod compaction;
 mod documents;
 #[path = "contract/fleet.rs"]
 mod fleet;
+#[path = "contract/gitops.rs"]
+mod gitops;
 #[path = "contract/instances.rs"]
 mod instances;
 #[path = "contract/journal.rs"]

@@ -9,6 +9,8 @@ mod audit;
 mod clients;
 #[path = "engine/fleet.rs"]
 mod fleet;
+#[path = "engine/gitops.rs"]
+mod gitops;
 #[path = "engine/looking.rs"]
 mod looking;
 #[path = "engine/mended.rs"]

@@ -15,6 +15,9 @@ const USAGE: u8 = 2;
 /// The exit code when the control plane cannot be reached.
 const UNREACHABLE: u8 = 3;
 
+/// The exit code of `diff` when it finds some.
+pub(super) const DRIFT: u8 = 4;
+
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {

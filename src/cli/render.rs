@@ -3,6 +3,7 @@
 //! Colour never carries meaning alone: whatever is coloured also has a letter or a word.
 
 mod cells;
+mod drift;
 mod paint;
 mod rollout;
 mod table;
@@ -10,6 +11,7 @@ mod table;
 mod tests;
 mod wrap;
 
+pub(crate) use drift::drift;
 pub(crate) use rollout::{rollout, rollout_line};
 
 use crate::api::{LocatedInstance, SentView, Why, foremost};

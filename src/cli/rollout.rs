@@ -143,12 +143,14 @@ impl Rollout {
 impl Start {
     async fn run(self, context: &Context) -> Result<(), Failure> {
         let client = context.client()?;
-        let name = self.name.as_ref().map_or_else(
-            // A version may hold a `+`, a rollout's name may not.
-            || format!("{}-{}", self.service, self.to).replace('+', "-"),
-            ToString::to_string,
-        );
-        if let Some(ended) = ended(&client, &name).await? {
+        let name = match self.name {
+            Some(name) => name,
+            None => RolloutName::derived(&self.service, &self.to).map_err(|e| Failure::News {
+                what: e.to_string(),
+                hint: "give it a --name".to_owned(),
+            })?,
+        };
+        if let Some(ended) = ended(&client, name.as_str()).await? {
             return Err(Failure::News {
                 what: format!(
                     "there is a rollout `{name}` already, and it is {}",

@@ -8,19 +8,16 @@ use std::str::FromStr;
 
 use serde_json::json;
 
-use super::Context;
 use super::failure::Failure;
-use super::validate::read_sources;
+use super::{Context, files};
 use crate::domain::{Locality, Span};
 use crate::sim::{Fault, Line, Nobody, Outcome, Report, RolloutReport, Setup, simulate};
-use crate::snapshot::check_overlay;
-use crate::spec;
 
 /// Play rollouts on a simulated fleet in virtual time, without a control plane
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Sim {
-    /// Documents: files, or directories of them; every Rollout in them is played
+    /// Documents: files, or directories of them; every Rollout in them is played, and what Services `run`
     #[arg(short, long = "file", required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What goes wrong: bad-version, flapping, leader-loss, lost-proxy, nack, slow-drain or
@@ -98,11 +95,7 @@ impl FromStr for Approve {
 
 impl Sim {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let sources = read_sources(&self.files)?;
-        let loaded = match spec::load(&sources, check_overlay) {
-            Ok(loaded) => loaded,
-            Err(refusal) => return Err(context.refused(&refusal)),
-        };
+        let loaded = files::load(&self.files, context)?;
         for warning in &loaded.warnings {
             context.output.note(&warning.to_string());
         }

@@ -43,6 +43,7 @@ pub(crate) fn service(name: &str) -> Service {
         },
         delivery: Delivery::Together,
         overlay: None,
+        run: None,
     }
 }
 

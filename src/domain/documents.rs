@@ -34,6 +34,13 @@ impl Documents {
         policies.filter(move |policy| service.is_some_and(|it| policy.applies_to(it)))
     }
 
+    /// The rollouts that they ask for: those with a document of their own, and what services are to run.
+    pub fn asked_for(&self) -> impl Iterator<Item = &Rollout> {
+        let runs = self.services.values();
+        let runs = runs.filter_map(|service| service.run.as_deref());
+        self.rollouts.values().chain(runs)
+    }
+
     /// What is new, changed or gone in `after`, a line each: `Rollout cart-42 created`.
     pub fn changes(&self, after: &Self) -> impl Iterator<Item = String> + use<> {
         let kinds = [

@@ -132,6 +132,22 @@ names! {
     VersionName("version", "-._+");
 }
 
+impl RolloutName {
+    /// The name of a rollout of `service` to `version` that nobody gave a name: `cart-v42`.
+    pub fn derived(service: &ServiceName, version: &VersionName) -> Result<Self, BadName> {
+        // A version may hold a `+`, a rollout's name may not.
+        format!("{service}-{version}").replace('+', "-").parse()
+    }
+
+    /// The name for the `number`th time, from 1: `cart-v42`, `cart-v42-2`.
+    pub fn numbered(&self, number: u32) -> Result<Self, BadName> {
+        match number {
+            1 => Ok(self.clone()),
+            _ => format!("{self}-{number}").parse(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +166,9 @@ mod tests {
             let got = text.parse::<ServiceName>().err().map(|e| e.to_string());
             assert_eq!(got.as_deref(), error, "{text:?}");
         }
+        let derived = RolloutName::derived(&"cart".parse().unwrap(), &"v4+2".parse().unwrap());
+        let numbered = [1, 2].map(|n| derived.clone().unwrap().numbered(n).unwrap().to_string());
+        assert_eq!(numbered, ["cart-v4-2", "cart-v4-2-2"]);
         assert!("127.0.0.1:8080".parse::<InstanceId>().is_ok());
         assert!("x".repeat(129).parse::<ServiceName>().is_err());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Overlay, Rps, ServiceName, Span};
+use super::{Overlay, Rollout, Rps, ServiceName, Span, VersionName};
 
 /// A service as its document declares it, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,17 @@ pub struct Service {
     pub delivery: Delivery,
     /// The user's own Envoy settings, merged into its generated clusters and routes.
     pub overlay: Option<Overlay>,
+    /// The version that it is to run, and how it gets there: a rollout that begins whenever a document
+    /// names another version. Its name gets a number where it has run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<Rollout>>,
+}
+
+impl Service {
+    /// The version that its document says it is to run, if it says so.
+    pub fn runs(&self) -> Option<&VersionName> {
+        self.run.as_ref().map(|run| &run.to)
+    }
 }
 
 /// How proxies are told a service's endpoints.

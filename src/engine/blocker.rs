@@ -172,6 +172,11 @@ pub enum Wait {
         /// Which, and why.
         rule: Rule,
     },
+    /// The document of its service now wants another version, or none in particular.
+    RunDiffers {
+        /// Which.
+        run: Option<VersionName>,
+    },
     /// A step stays for a while.
     Step {
         /// Its number, from 1.
@@ -234,6 +239,9 @@ impl Wait {
             Self::Barrier { .. } => "`tidegate proxies` shows what each has acknowledged",
             Self::DocumentDeleted => "apply the document again, or `tidegate rollout abort`",
             Self::DocumentDiffers { .. } => "`tidegate rollout abort`, or use a new rollout name",
+            Self::RunDiffers { .. } => {
+                "`tidegate rollout abort`, or have its service's document say `run` again"
+            }
             Self::Drain { .. } => "`tidegate rollout skip` releases it unproven",
             Self::HookFailed { .. } => "`tidegate rollout retry` calls it again, `skip` goes on",
             Self::Instances { .. } => {
@@ -296,6 +304,12 @@ impl fmt::Display for Wait {
             Self::DocumentDeleted => f.write_str("its document was deleted while it runs"),
             Self::DocumentDiffers { wants } => {
                 write!(f, "its document now wants {wants}, which is not what runs")
+            }
+            Self::RunDiffers { run: Some(run) } => {
+                write!(f, "its service's document now says `run: {run}`")
+            }
+            Self::RunDiffers { run: None } => {
+                f.write_str("its service's document does not say `run` any more")
             }
             Self::Drain { instance, gaps } => {
                 write!(f, "{instance} is draining: {}", gaps.join("; "))

@@ -1,16 +1,18 @@
 //! How a set of documents becomes rollouts.
 
 use super::turn::Turn;
-use super::{Actor, Origin, Record};
-use crate::domain::{Documents, Rollout};
+use super::{Actor, Origin, Record, wanted};
+use crate::domain::{Documents, Rollout, ServiceName, VersionName};
 
 /// Puts a set in force. A Rollout with a new name, or with another spec than when it last ran,
 /// starts one; the same spec again does nothing. A running rollout takes over new numbers; where
-/// its document wants another service or version, it holds and says so.
+/// its document wants another service or version, it holds and says so. A Service whose `run` names
+/// another version than before is a rollout, too.
 pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
     if turn.state.documents == documents {
         return;
     }
+    let ran = runs(&turn.state.documents);
     let rollouts: Vec<Rollout> = documents.rollouts.values().cloned().collect();
     let known: Vec<_> = turn.state.services.keys().cloned().collect();
     let changes = turn.state.documents.changes(&documents);
@@ -47,4 +49,17 @@ pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
         };
         turn.record(record);
     }
+    for (service, run) in runs(&turn.state.documents) {
+        if !ran.contains(&(service.clone(), run)) {
+            wanted::follow(turn, &service, by);
+        }
+        wanted::amend(turn, &service, by);
+    }
+}
+
+/// The versions that services are to run, as far as their documents say so.
+fn runs(documents: &Documents) -> Vec<(ServiceName, VersionName)> {
+    let services = documents.services.values();
+    let runs = services.filter_map(|service| Some((service.name.clone(), service.runs()?.clone())));
+    runs.collect()
 }

@@ -9,8 +9,9 @@ use freeze::{freeze, override_rules, unfreeze};
 use instances::{drain, find, undrain};
 use rollouts::{abort, pause, promote, resume, retry, skip, undo};
 
+use super::state::RolloutState;
 use super::turn::Turn;
-use super::{Answer, Command, Record, Refusal, RolloutVerb, Verb};
+use super::{Actor, Answer, Command, Record, Refusal, RolloutVerb, Turned, Verb};
 use crate::domain::ProxyId;
 
 /// Carries out a command, or says why not.
@@ -46,6 +47,21 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
             }
         }
     }
+}
+
+/// Takes a rollout back whose service is to run something else.
+pub(super) fn call_off(turn: &mut Turn<'_>, rollout: &RolloutState, by: Actor, reason: String) {
+    let (name, how) = (rollout.spec.name.clone(), Turned::Back);
+    let command = Command {
+        verb: Verb::Rollout {
+            name,
+            verb: RolloutVerb::Abort(how),
+        },
+        by,
+        reason: Some(reason),
+    };
+    // One that is over, or goes back already, needs no word.
+    let _ = abort(turn, rollout, how, &command);
 }
 
 fn forget(turn: &mut Turn<'_>, proxy: &ProxyId, by: &Command) -> Result<Answer, Refusal> {

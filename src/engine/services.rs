@@ -6,7 +6,9 @@ use super::instances::{
 };
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
-use super::{Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, rules, shift, waves};
+use super::{
+    Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, rules, shift, wanted, waves,
+};
 use crate::domain::{Generation, RolloutName, Service, ServiceName, Strategy, VersionName};
 
 /// Does whatever can be done for `service` now.
@@ -68,7 +70,9 @@ fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
 
 /// The first version to have ready instances answers for its service.
 fn choose_stable(turn: &mut Turn<'_>, service: &ServiceName) -> Option<VersionName> {
-    let version = most_ready(turn.state.services.get(service)?)?;
+    let state = turn.state.services.get(service)?;
+    let is_first = state.stable.is_none();
+    let version = most_ready(state)?;
     let (service, chosen) = (service.clone(), version.clone());
     turn.touch(&service);
     turn.record(Record::VersionRouted {
@@ -76,9 +80,12 @@ fn choose_stable(turn: &mut Turn<'_>, service: &ServiceName) -> Option<VersionNa
         version: chosen.clone(),
     });
     turn.record(Record::StableChosen {
-        service,
+        service: service.clone(),
         version: chosen,
     });
+    if is_first {
+        wanted::begin(turn, &service);
+    }
     Some(version)
 }
 
@@ -139,7 +146,6 @@ fn begin(
 
 /// What holds a rollout that is not the proxies' doing.
 fn held(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
-    let spec = &rollout.spec;
     let mut holds = Vec::new();
     if turn.state.documents.gateways.is_empty() && turn.state.generation == Generation::default() {
         holds.push(Wait::NoGateway);
@@ -150,17 +156,29 @@ fn held(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
             reason: pause.reason.clone(),
         });
     }
-    if rollout.origin == Origin::Document && !rollout.aborted() {
-        match turn.state.documents.rollouts.get(&spec.name) {
-            None => holds.push(Wait::DocumentDeleted),
+    let document = (!rollout.aborted()).then(|| by_document(turn, rollout));
+    holds.extend(document.flatten());
+    holds
+}
+
+/// What holds a rollout because its document is gone, or wants something else.
+fn by_document(turn: &Turn<'_>, rollout: &RolloutState) -> Option<Wait> {
+    let (spec, documents) = (&rollout.spec, &turn.state.documents);
+    match rollout.origin {
+        Origin::Undo => None,
+        Origin::Document => match documents.rollouts.get(&spec.name) {
+            None => Some(Wait::DocumentDeleted),
             Some(document) if document.to != spec.to || document.service != spec.service => {
                 let wants = format!("{} to {}", document.service, document.to);
-                holds.push(Wait::DocumentDiffers { wants });
+                Some(Wait::DocumentDiffers { wants })
             }
-            Some(_) => {}
+            Some(_) => None,
+        },
+        Origin::Run => {
+            let run = documents.services.get(&spec.service)?.runs().cloned();
+            (run.as_ref() != Some(&spec.to)).then_some(Wait::RunDiffers { run })
         }
     }
-    holds
 }
 
 fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutName) -> bool {

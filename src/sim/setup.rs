@@ -49,7 +49,9 @@ pub struct Crash {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
     /// Nothing is to be rolled.
-    #[error("there is no Rollout in what was given, so there is nothing to play")]
+    #[error(
+        "there is neither a Rollout nor a Service with `run` in what was given, so there is nothing to play"
+    )]
     NoRollout,
     /// Nobody would be told anything.
     #[error("there is no Gateway in what was given, so there is no proxy to simulate")]
@@ -104,7 +106,7 @@ impl Setup {
     /// Can it be played?
     pub(super) fn check(&self) -> Result<(), SetupError> {
         let documents = &self.documents;
-        if documents.rollouts.is_empty() {
+        if documents.asked_for().next().is_none() {
             return Err(SetupError::NoRollout);
         }
         if documents.gateways.is_empty() {
@@ -115,7 +117,7 @@ impl Setup {
         }
         let reaches =
             |gateway: &Gateway, rollout: &Rollout| gateway.reachable().contains(&rollout.service);
-        let lost = documents.rollouts.values().find(|rollout| {
+        let lost = documents.asked_for().find(|rollout| {
             let mut gateways = documents.gateways.values();
             !gateways.any(|gateway| reaches(gateway, rollout))
         });
@@ -132,8 +134,8 @@ impl Setup {
     pub(super) fn versions_before(&self) -> BTreeMap<ServiceName, VersionName> {
         let services = self.documents.services.keys();
         let before = services.filter_map(|service| {
-            let rollouts = self.documents.rollouts.values();
-            let first = rollouts.into_iter().find(|r| r.service == *service);
+            let mut asked = self.documents.asked_for();
+            let first = asked.find(|r| r.service == *service);
             let made_up = BEFORE.iter().find_map(|word| {
                 let version: VersionName = word.parse().ok()?;
                 first.is_none_or(|r| r.to != version).then_some(version)
@@ -142,6 +144,15 @@ impl Setup {
             Some((service.clone(), said.or(made_up)?))
         });
         before.collect()
+    }
+
+    /// The documents before anything is asked for.
+    pub(super) fn documents_before(&self) -> Documents {
+        let mut before = self.documents.clone();
+        before.rollouts.clear();
+        let services = before.services.values_mut();
+        services.for_each(|service| service.run = None);
+        before
     }
 
     /// A proxy that `gateway` selects.
@@ -164,7 +175,7 @@ impl Setup {
 /// The places that waves name, and two more.
 fn places_of(documents: &Documents) -> Vec<Locality> {
     let mut named = BTreeSet::new();
-    for rollout in documents.rollouts.values() {
+    for rollout in documents.asked_for() {
         let Strategy::Waves(waves) = &rollout.strategy else {
             continue;
         };

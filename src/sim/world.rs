@@ -156,17 +156,14 @@ impl<'a> Sim<'a> {
             self.very_long = documents.services.values().map(longer).collect();
         }
         if self.setup.faults.contains(&Fault::BadVersion) {
-            let to = documents.rollouts.values();
+            let to = documents.asked_for();
             self.bad = to.map(|r| (r.service.clone(), r.to.to_string())).collect();
         }
     }
 
     /// Lets the fleet come to rest before anything is rolled.
     fn settle_in(&mut self) {
-        let before = Documents {
-            rollouts: BTreeMap::new(),
-            ..self.setup.documents.clone()
-        };
+        let before = self.setup.documents_before();
         self.add_proxies();
         for (service, version) in self.setup.versions_before() {
             for number in 0..self.setup.instances as usize {

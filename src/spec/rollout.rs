@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::context::Context;
 use super::decode::decode;
@@ -14,12 +15,12 @@ use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec
 use super::tree::Node;
 use super::words::{NameText, SpanText, VersionText};
 use crate::domain::{
-    Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span, Strategy,
-    VersionName,
+    BadName, Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
+    Strategy, VersionName,
 };
 
 /// One change of one service from a version to another.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RolloutSpec {
     /// What is rolled.
@@ -125,6 +126,88 @@ pub(super) fn read(
     cx: &Context<'_>,
 ) -> Option<Rollout> {
     let spec: RolloutSpec = decode(spec, cx.sink)?;
+    let (service_at, to_at) = (spec.service.at(at), spec.to.at(at));
+    let service = spec.service.clone().required("service", at, cx.sink);
+    if let Some(service) = &service {
+        cx.refer(Kind::Service, service, service_at, None);
+    }
+    let to = spec.to.clone().required("to", at, cx.sink);
+    let aim = Aim {
+        name,
+        service,
+        to,
+        to_at,
+        to_key: "to",
+    };
+    build(aim, spec, at, cx)
+}
+
+/// Reads how a service gets to the version that it is to `run`; `None` once it was told what is wrong.
+pub(super) fn read_run(
+    service: Option<ServiceName>,
+    run: Field<VersionName>,
+    spec: Field<RolloutSpec>,
+    at: Place,
+    cx: &Context<'_>,
+) -> Option<Rollout> {
+    let (run_at, at) = (run.at(at), spec.key().unwrap_or(at));
+    if let Some(key) = spec.key().filter(|_| !run.is_given()) {
+        let hint = "write `run: VERSION`, or give `rollout` as a document of its own".to_owned();
+        cx.sink.hinted(key, "`rollout` goes with `run`", hint);
+    }
+    let to = run.get();
+    let given = spec.is_given();
+    let spec = match spec.get() {
+        Some(spec) => spec,
+        // What was given and does not fit has been told.
+        None if given => return None,
+        None => RolloutSpec::default(),
+    };
+    if let Some(key) = spec.to.key() {
+        let hint = "`run` says which version; write it there".to_owned();
+        let message = "`to` does not stand in the `rollout` of a service";
+        cx.sink.hinted(key, message, hint);
+    }
+    if let Some(key) = spec.service.key() {
+        let hint = "it is the service that it stands in; remove it".to_owned();
+        let message = "`service` does not stand in the `rollout` of a service";
+        cx.sink.hinted(key, message, hint);
+    }
+    let name = service.as_ref().zip(to.as_ref()).and_then(|(service, to)| {
+        let name = RolloutName::derived(service, to);
+        // The longest number that may follow must fit, too.
+        let name = name.and_then(|name| name.numbered(u32::MAX).map(|_| name));
+        let told = |error: BadName| cx.sink.problem(run_at, format!("of its rollout: {error}"));
+        name.map_err(told).ok()
+    });
+    let aim = Aim {
+        name,
+        service,
+        to,
+        to_at: run_at,
+        to_key: "run",
+    };
+    build(aim, spec, at, cx)
+}
+
+/// What is to be rolled and to which version; the rest a rollout's document and a service's `rollout`
+/// have in common.
+struct Aim {
+    name: Option<RolloutName>,
+    service: Option<ServiceName>,
+    to: Option<VersionName>,
+    to_at: Place,
+    to_key: &'static str,
+}
+
+fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rollout> {
+    let Aim {
+        name,
+        service,
+        to,
+        to_at,
+        to_key,
+    } = aim;
     cx.unsupported(&[
         ("alias", &spec.alias),
         ("stickTo", &spec.stick_to),
@@ -133,19 +216,12 @@ pub(super) fn read(
         ("onWorse", &spec.on_worse),
         ("ifUnsure", &spec.if_unsure),
     ]);
-    let (service_at, to_at) = (spec.service.at(at), spec.to.at(at));
-    let service = spec.service.required("service", at, cx.sink);
-    if let Some(service) = &service {
-        cx.refer(Kind::Service, service, service_at, None);
-    }
-    let (from, to) = (spec.from.get(), spec.to.required("to", at, cx.sink));
+    let from = spec.from.get();
     if let (Some(from), Some(to)) = (&from, &to)
         && from == to
     {
-        cx.sink.problem(
-            to_at,
-            format!("`from` and `to` are the same version, `{to}`"),
-        );
+        let message = format!("`from` and `{to_key}` are the same version, `{to}`");
+        cx.sink.problem(to_at, message);
     }
     let ways = Ways {
         rolling: spec.rolling,
@@ -297,6 +373,20 @@ pub fn rollout_document(
         let _ = writeln!(text, "    maxUnavailable: {max_unavailable}");
     }
     text
+}
+
+/// The schema of a service's `rollout`: a rollout's without what the service itself says.
+pub(super) fn run_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = RolloutSpec::json_schema(generator);
+    schema.remove("required");
+    schema.insert(
+        "description".to_owned(),
+        "How the service gets to the version that it is to `run`; one by one unless given.".into(),
+    );
+    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        fields.retain(|name, _| name != "service" && name != "to");
+    }
+    schema
 }
 
 /// The gate that exists without a document.

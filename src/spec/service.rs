@@ -10,12 +10,13 @@ use super::decode::decode;
 use super::envoy::{self, ServiceEnvoy};
 use super::field::{Field, Ignored};
 use super::problem::suggestion;
+use super::rollout::{RolloutSpec, read_run, run_schema};
 use super::source::Place;
 use super::tree::Node;
-use super::words::{RateText, SpanText};
+use super::words::{RateText, SpanText, VersionText};
 use crate::domain::{
     Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps, Service,
-    ServiceName, Span, ThenDo, VersionLabel,
+    ServiceName, Span, ThenDo, VersionLabel, VersionName,
 };
 
 /// What callers call: where its instances come from, how they are checked, how they drain.
@@ -60,12 +61,14 @@ pub(super) struct ServiceSpec {
     #[serde(default)]
     #[schemars(skip)]
     sessions: Field<Ignored>,
+    /// The version that it is to run. Another one starts a rollout.
     #[serde(default)]
-    #[schemars(skip)]
-    run: Field<Ignored>,
+    #[schemars(with = "VersionText")]
+    run: Field<VersionName>,
+    /// With `run`: how it gets there, as in a Rollout but for `service` and `to`.
     #[serde(default)]
-    #[schemars(skip)]
-    rollout: Field<Ignored>,
+    #[schemars(schema_with = "run_schema")]
+    rollout: Field<RolloutSpec>,
 }
 
 /// Where a service's instances come from.
@@ -151,11 +154,7 @@ pub(super) fn read(
 ) -> Option<Service> {
     let node = spec;
     let spec: ServiceSpec = decode(node, cx.sink)?;
-    cx.unsupported(&[
-        ("sessions", &spec.sessions),
-        ("run", &spec.run),
-        ("rollout", &spec.rollout),
-    ]);
+    cx.unsupported(&[("sessions", &spec.sessions)]);
     let instances_at = spec.instances.key().unwrap_or(at);
     let instances = spec.instances.required("instances", at, cx.sink);
     let matches = instances
@@ -173,6 +172,8 @@ pub(super) fn read(
     let capacity = capacity(spec.capacity, cx);
     let drain = drain(spec.drain.or(DrainSpec::default()), cx);
     let overlay = envoy::read(spec.envoy, Some(node), None, cx);
+    let runs = spec.run.is_given() || spec.rollout.is_given();
+    let run = runs.then(|| read_run(name.clone(), spec.run, spec.rollout, at, cx));
     // Only here, after everything was looked at, may what is missing end it.
     let (version_label, source) = from?;
     Some(Service {
@@ -189,6 +190,7 @@ pub(super) fn read(
         drain,
         delivery: spec.endpoints.or(Delivery::Together),
         overlay,
+        run: run.flatten().map(Box::new),
     })
 }
 

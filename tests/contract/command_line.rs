@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "serve",
     "validate",
     "schema",
     "sim",
     "apply",
     "get",
+    "diff",
     "delete",
     "register",
     "instances",

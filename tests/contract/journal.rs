@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::fleet::{
-    DOCUMENTS, in_stage, phase, register, register_at, rollout, serving, serving_in,
+    DOCUMENTS, awaits_instances, in_stage, phase, register, register_at, rollout, serving,
+    serving_in,
 };
 use crate::server::Server;
 use crate::tidegate::{fed, tidegate};
@@ -41,9 +42,7 @@ fn a_restart_changes_nothing() {
     let server = serving();
     server.apply(&rollout("cart-2", "v2"));
     register(&server, "v2", &["b1"]);
-    let waits = |state: &Value| {
-        in_stage(state, "released") == 1 && state["rollouts"][0]["blockers"] != Value::Array(vec![])
-    };
+    let waits = |state: &Value| in_stage(state, "released") == 1 && awaits_instances(state);
     server.until("one is replaced, and the next is awaited", waits);
     server.run("rollout pause cart-2").ok();
     let before = server.state();

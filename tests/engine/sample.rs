@@ -78,6 +78,7 @@ pub(crate) fn service() -> Service {
         },
         delivery: Delivery::Together,
         overlay: None,
+        run: None,
     }
 }
 

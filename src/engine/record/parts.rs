@@ -54,7 +54,9 @@ impl Split {
 pub enum Origin {
     /// A document; should that be deleted while it runs, the rollout holds.
     Document,
-    /// `undo` of an earlier one.
+    /// The document of its service, which says what that is to run.
+    Run,
+    /// `undo` of an earlier one, or the revert of a commit while its old instances are kept.
     Undo,
 }
 

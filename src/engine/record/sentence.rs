@@ -205,6 +205,7 @@ impl fmt::Display for Record {
             } => {
                 let undo = match origin {
                     Origin::Document => "",
+                    Origin::Run => " (run)",
                     Origin::Undo => " (undo)",
                 };
                 write!(

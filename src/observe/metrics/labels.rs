@@ -37,6 +37,7 @@ impl BlockerLabels {
             Wait::NoGateway => "noGateway",
             Wait::NoStable => "noStable",
             Wait::Rule { .. } => "rule",
+            Wait::RunDiffers { .. } => "runDiffers",
             Wait::Step { .. } => "step",
             Wait::WrongStart { .. } => "wrongStart",
         };

@@ -112,6 +112,24 @@ fn a_service_with_nothing_set_is_safe() {
     assert_eq!(got.overlay, None);
 }
 
+/// The GitOps form is a rollout like any other, under a name of its own.
+#[test]
+fn a_service_that_says_what_it_runs_is_a_rollout() {
+    let way = "rolling: { batch: 2 }, bake: { for: 1m }, replace: { exec: [./deploy.sh] }";
+    let got = service(&format!(
+        "{{ instances: {{ from: api }}, run: v2+1, rollout: {{ {way} }} }}"
+    ));
+    let same = rollout(&format!("{{ service: cart, to: v2+1, {way} }}"));
+    let name = "cart-v2-1".parse().unwrap();
+    assert_eq!(*got.run.unwrap(), Rollout { name, ..same });
+    let bare = service("{ instances: { from: api }, run: v2 }")
+        .run
+        .unwrap();
+    let same = rollout("{ service: cart, to: v2 }");
+    let name = "cart-v2".parse().unwrap();
+    assert_eq!(*bare, Rollout { name, ..same });
+}
+
 #[test]
 fn a_gate_with_nothing_set_is_strict() {
     let loaded = good("kind: Gate\nname: g\nspec: { checks: [errors: {}, latency: {}] }\n");

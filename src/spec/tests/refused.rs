@@ -253,6 +253,50 @@ fn services_make_sense() {
 }
 
 #[test]
+fn what_a_service_runs_makes_sense() {
+    check_service(
+        "  run: v2
+  rollout:
+    service: cart
+    to: v3
+    from: v2
+    gates: [slow]
+    bake: { for: 1m, holdback: 1 }
+    waves: []
+    wings: 2
+",
+        &[
+            "a.yaml:5:8: `from` and `run` are the same version, `v2`",
+            "a.yaml:7:5: `service` does not stand in the `rollout` of a service (hint: it is the service that it stands in; remove it)",
+            "a.yaml:8:5: `to` does not stand in the `rollout` of a service (hint: `run` says which version; write it there)",
+            "a.yaml:10:13: there is no Gate `slow` (hint: declare it with `kind: Gate`, `name: slow`)",
+            "a.yaml:11:22: `holdback` goes with `rolling`",
+            "a.yaml:12:12: `waves` needs at least one wave",
+            "a.yaml:13:5: unknown field `wings` (hint: `tidegate schema` prints what may stand here)",
+        ],
+    );
+    check_service(
+        "  rollout: { rolling: { batch: 2 } }\n",
+        &[
+            "a.yaml:5:3: `rollout` goes with `run` (hint: write `run: VERSION`, or give `rollout` as a document of its own)",
+        ],
+    );
+    check_service(
+        &format!("  run: {}\n", "v".repeat(120)),
+        &[
+            "a.yaml:5:8: of its rollout: a rollout name may have at most 128 bytes, this one has 136",
+        ],
+    );
+    check_service(
+        "  run: a/b\n  rollout: fast\n",
+        &[
+            "a.yaml:5:8: a version may not contain '/'; use letters, digits and `-._+`",
+            "a.yaml:6:12: expected a mapping, found `fast`",
+        ],
+    );
+}
+
+#[test]
 fn gates_make_sense() {
     check(
         "kind: Gate\nname: g\nspec:\n  compare: old to new\n  falseAlarm: 0%\n  onWorse: explode\n  checks:\n    - errors: { noWorseThan: 0.5x }\n      latency: { at: [p100, p50] }\n    - {}\n    - slo: { availability: 99% }\n",
@@ -336,8 +380,6 @@ spec:
   capacity: auto
   sessions: { stickTo: instance, ttl: 30m }
   drain: { letSessionsFinish: 10m, atMost: 15m }
-  run: v42
-  rollout: {}
 ---
 kind: Gate
 name: no-worse
@@ -359,12 +401,10 @@ spec:
             "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
             "a.yaml:6:3: not supported yet: `sessions` (hint: remove it; it would have no effect)",
             "a.yaml:7:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
-            "a.yaml:8:3: not supported yet: `run` (hint: remove it; it would have no effect)",
-            "a.yaml:9:3: not supported yet: `rollout` (hint: remove it; it would have no effect)",
-            "a.yaml:15:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
-            "a.yaml:22:3: not supported yet: `alias` (hint: remove it; it would have no effect)",
-            "a.yaml:23:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
-            "a.yaml:24:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+            "a.yaml:13:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
+            "a.yaml:20:3: not supported yet: `alias` (hint: remove it; it would have no effect)",
+            "a.yaml:21:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
+            "a.yaml:22:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
         ],
     );
 }
