@@ -48,8 +48,9 @@ fn a_restart_changes_nothing() {
     let before = server.state();
     let documents = server.run("get --output json").json();
     let again = Server::start_in(server.killed());
-    let after = again.until("it is ready again", |state| state["ready"] == true);
-    assert_eq!(decided(after), decided(before));
+    again.until("all of it is there again", |state| {
+        state["ready"] == true && decided(state.clone()) == decided(before.clone())
+    });
     assert_eq!(again.run("get --output json").json(), documents);
     // And it goes on from there.
     for instance in again
