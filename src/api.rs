@@ -10,6 +10,7 @@
 //!
 //! | status | when |
 //! |---|---|
+//! | 403 | whoever asks may not |
 //! | 404 | there is nothing of that name |
 //! | 409 | it would make no sense now |
 //! | 413 | the body is too large |

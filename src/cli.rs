@@ -95,6 +95,9 @@ struct Global {
     /// Who asks, for the audit trail [default: user@host]
     #[arg(long, global = true, env = "TIDEGATE_ACTOR", value_name = "NAME")]
     actor: Option<String>,
+    /// The groups of who asks, where a policy wants one; commas between them
+    #[arg(long, global = true, env = "TIDEGATE_GROUPS", value_name = "NAMES")]
+    groups: Option<String>,
     /// The login name, for the default of `--actor`
     #[arg(
         long,
@@ -172,7 +175,8 @@ impl Context {
             let host = client::host_name();
             format!("{}@{host}", self.global.user)
         });
-        Ok(Client::new(&self.global.server, &actor)?)
+        let client = Client::new(&self.global.server, &actor)?;
+        Ok(client.in_groups(self.global.groups.as_deref().unwrap_or_default()))
     }
 
     /// Shows everything that is wrong with what was read, and gives the failure that sums it up.

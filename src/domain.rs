@@ -12,6 +12,7 @@ mod name;
 mod overlay;
 mod plan;
 mod policy;
+mod principal;
 mod proxy;
 mod quantity;
 mod retention;
@@ -32,7 +33,8 @@ pub use name::{
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
-pub use policy::{Freeze, Policy};
+pub use policy::{Freeze, MayVerb, Policy, Question};
+pub use principal::{BadPrincipal, Principal};
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use retention::Retention;

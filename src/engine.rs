@@ -274,6 +274,12 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
     match event {
         Event::Tick => {}
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
+        Event::Answered { url, answer } => {
+            let now = turn.now;
+            if let Some(asked) = turn.facts.questions.get_mut(&url) {
+                asked.hear(answer, now);
+            }
+        }
         Event::Appeared { service, instance } => instances::appear(turn, &service, *instance),
         Event::Discovered { service, instances } => instances::discover(turn, &service, instances),
         Event::Vanished { service, instance } => instances::vanish(turn, &service, instance),
@@ -316,6 +322,7 @@ fn settle(turn: &mut Turn<'_>) {
     for subject in orphans {
         turn.wait(subject, Wait::DocumentDeleted);
     }
+    rules::ask(turn);
     proxies::note_in_force(turn);
     proxies::forget_long_gone(turn);
 }

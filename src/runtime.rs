@@ -14,6 +14,7 @@ mod inspect;
 mod journal;
 mod mailbox;
 mod plane;
+mod questions;
 mod transfer;
 
 pub use causes::chain;

@@ -24,8 +24,12 @@ mod gitops;
 mod instances;
 #[path = "contract/journal.rs"]
 mod journal;
+#[path = "contract/peer.rs"]
+mod peer;
 #[path = "contract/rollouts.rs"]
 mod rollouts;
+#[path = "contract/rules.rs"]
+mod rules;
 #[path = "contract/secrets.rs"]
 mod secrets;
 #[path = "contract/server.rs"]

@@ -67,7 +67,12 @@ pub(super) async fn drain(
         instance: target.instance.clone(),
         service: target.service.clone(),
     };
-    let asked = Command { verb, by, reason };
+    let asked = Command {
+        verb,
+        by,
+        groups: Vec::new(),
+        reason,
+    };
     let Answer { message } = shared.control.command(asked).await?;
     let end = tokio::time::timeout(how.wait.duration(), released(&shared, &target)).await;
     let answer = match end {
@@ -93,7 +98,12 @@ pub(super) async fn undrain(
 ) -> Result<Json<Answer>, ApiError> {
     let Target { instance, service } = Target::parse(&id, how.service.as_deref())?;
     let verb = Verb::Undrain { instance, service };
-    let command = Command { verb, by, reason };
+    let command = Command {
+        verb,
+        by,
+        groups: Vec::new(),
+        reason,
+    };
     Ok(Json(shared.control.command(command).await?))
 }
 

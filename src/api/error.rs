@@ -60,6 +60,9 @@ impl From<ControlError> for ApiError {
             ControlError::Refused(refusal @ Refusal::Conflict { .. }) => {
                 (StatusCode::CONFLICT, refusal.hint())
             }
+            ControlError::Refused(refusal @ Refusal::Forbidden { .. }) => {
+                (StatusCode::FORBIDDEN, refusal.hint())
+            }
             ControlError::Refused(refusal @ Refusal::NotFound { .. }) => {
                 (StatusCode::NOT_FOUND, refusal.hint())
             }

@@ -21,6 +21,42 @@ const ACTOR_BYTES_MAX: usize = 256;
 /// Who asks, where the request does not say.
 const ACTOR_UNKNOWN: &str = "anonymous";
 
+/// The header in which clients say to which groups they belong, with commas between them. As far to be
+/// trusted as whoever lets requests through to here.
+const GROUPS_HEADER: &str = "x-tidegate-groups";
+
+/// Longest claim of groups in bytes.
+const GROUPS_BYTES_MAX: usize = 4096;
+
+/// The groups of who asks.
+pub(super) struct Groups(pub(super) Vec<String>);
+
+impl<S: Sync> FromRequestParts<S> for Groups {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut groups = Vec::new();
+        for value in parts.headers.get_all(GROUPS_HEADER) {
+            let text = value.to_str().ok();
+            let text = text.filter(|text| text.len() <= GROUPS_BYTES_MAX);
+            let text = text.ok_or_else(|| {
+                ApiError::invalid(
+                    format!(
+                        "{GROUPS_HEADER} must be at most {GROUPS_BYTES_MAX} printable ASCII characters"
+                    ),
+                    "send it like `edge-oncall, billing`",
+                )
+            })?;
+            let names = text
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty());
+            groups.extend(names.map(str::to_owned));
+        }
+        Ok(Self(groups))
+    }
+}
+
 /// Who asks.
 pub(super) struct By(pub(super) Actor);
 

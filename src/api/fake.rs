@@ -104,7 +104,9 @@ impl Control for FakeControl {
                 }));
             }
         }
-        let Command { verb, by, reason } = command;
+        let Command {
+            verb, by, reason, ..
+        } = command;
         Ok(self.note(format!("{by} {verb:?} {reason:?}")))
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::error::ApiError;
-use super::extract::{Body, By, parsed};
+use super::extract::{Body, By, Groups, parsed};
 use crate::domain::RolloutName;
 use crate::engine::{
     Answer, BlockerView, Command, Phase, RolloutVerb, RolloutView, Turned, Verb, View,
@@ -108,6 +108,7 @@ pub(super) async fn act(
     State(shared): State<Shared>,
     Path((name, verb)): Path<(String, String)>,
     By(by): By,
+    Groups(groups): Groups,
     Body(ask): Body<Ask>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Rollout {
@@ -115,7 +116,12 @@ pub(super) async fn act(
         verb: verb_named(&verb, &ask)?,
     };
     let reason = ask.reason;
-    let command = Command { verb, by, reason };
+    let command = Command {
+        verb,
+        by,
+        groups,
+        reason,
+    };
     Ok(Json(shared.control.command(command).await?))
 }
 

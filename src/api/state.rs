@@ -58,7 +58,12 @@ pub(super) async fn forget_proxy(
     let verb = Verb::ForgetProxy {
         proxy: parsed(&id)?,
     };
-    let command = Command { verb, by, reason };
+    let command = Command {
+        verb,
+        by,
+        groups: Vec::new(),
+        reason,
+    };
     Ok(Json(shared.control.command(command).await?))
 }
 
@@ -68,7 +73,12 @@ pub(super) async fn freeze(
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Freeze;
-    let command = Command { verb, by, reason };
+    let command = Command {
+        verb,
+        by,
+        groups: Vec::new(),
+        reason,
+    };
     Ok(Json(shared.control.command(command).await?))
 }
 
@@ -78,6 +88,11 @@ pub(super) async fn unfreeze(
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Unfreeze;
-    let command = Command { verb, by, reason };
+    let command = Command {
+        verb,
+        by,
+        groups: Vec::new(),
+        reason,
+    };
     Ok(Json(shared.control.command(command).await?))
 }

@@ -34,6 +34,7 @@ pub(super) struct Client {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     server: String,
     actor: String,
+    groups: String,
 }
 
 /// What a request carries.
@@ -73,7 +74,14 @@ impl Client {
             http: legacy::Client::builder(TokioExecutor::new()).build(connector),
             server: server.trim_end_matches('/').to_owned(),
             actor: actor.to_owned(),
+            groups: String::new(),
         })
+    }
+
+    /// Says to which groups its actor belongs, with commas between them.
+    pub(super) fn in_groups(mut self, groups: &str) -> Self {
+        groups.clone_into(&mut self.groups);
+        self
     }
 
     /// The newest view.
@@ -140,6 +148,9 @@ impl Client {
             .method(method)
             .uri(format!("{}{path}", self.server))
             .header("x-tidegate-actor", &self.actor);
+        if !self.groups.is_empty() {
+            request = request.header("x-tidegate-groups", &self.groups);
+        }
         if let Some(kind) = kind {
             request = request.header(header::CONTENT_TYPE, kind);
         }

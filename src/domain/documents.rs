@@ -1,6 +1,6 @@
 //! The set of documents, valid as a whole: what users want, apart from what they do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,51 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// Services of which each comes after the next by a policy, the last after the first; and the policy
+    /// that says so of the first.
+    pub fn circle(&self) -> Option<(&PolicyName, Vec<&ServiceName>)> {
+        let mut clear = BTreeSet::new();
+        let mut services = self.services.keys();
+        services.find_map(|service| {
+            let circle = self.circle_from(service, &mut Vec::new(), &mut clear)?;
+            let first = circle.first()?;
+            let next = circle.get(1).unwrap_or(first);
+            let mut policies = self.policies_of(first);
+            let policy = policies.find(|policy| policy.after.contains(next))?;
+            Some((&policy.name, circle))
+        })
+    }
+
+    fn circle_from<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        path: &mut Vec<&'a ServiceName>,
+        clear: &mut BTreeSet<&'a ServiceName>,
+    ) -> Option<Vec<&'a ServiceName>> {
+        if let Some(begin) = path.iter().position(|before| *before == service) {
+            return Some(path[begin..].to_vec());
+        }
+        if clear.contains(service) {
+            return None;
+        }
+        path.push(service);
+        for policy in self.policies_of(service) {
+            for first in policy.after.iter().filter(|first| *first != service) {
+                if let Some(circle) = self.circle_from(first, path, clear) {
+                    return Some(circle);
+                }
+            }
+        }
+        path.pop();
+        clear.insert(service);
+        None
+    }
+
     /// The policies that are about a service.
-    pub fn policies_of(&self, service: &ServiceName) -> impl Iterator<Item = &Policy> + use<'_> {
+    pub fn policies_of(
+        &self,
+        service: &ServiceName,
+    ) -> impl Iterator<Item = &Policy> + Clone + use<'_> {
         let service = self.services.get(service);
         let policies = self.policies.values();
         policies.filter(move |policy| service.is_some_and(|it| policy.applies_to(it)))

@@ -35,6 +35,12 @@ impl Share {
         self.0
     }
 
+    /// To hundredths of a percent, rounded up.
+    #[must_use]
+    pub const fn rounded_up(self) -> Self {
+        Self::per_million(self.0.div_ceil(100) * 100)
+    }
+
     /// This share of `whole`, rounded up.
     pub fn of_rounded_up(self, whole: u32) -> u32 {
         let parts = u64::from(whole) * u64::from(self.0);
@@ -296,6 +302,8 @@ mod tests {
         assert_eq!(Amount::Count(3).up_to(1), 3);
         assert!("101%".parse::<Share>().is_err());
         assert_eq!("0.1%".parse::<Share>().unwrap().to_string(), "0.1%");
+        let third = Share::per_million(333_334);
+        assert_eq!(third.rounded_up().to_string(), "33.34%");
         assert_eq!("60rps".parse::<Rps>().unwrap().get(), 60);
         assert!("0rps".parse::<Rps>().is_err());
     }

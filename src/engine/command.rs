@@ -10,6 +10,8 @@ pub struct Command {
     pub verb: Verb,
     /// Who asks.
     pub by: Actor,
+    /// The groups that they belong to.
+    pub groups: Vec<String>,
     /// Why, in their words.
     pub reason: Option<String>,
 }
@@ -91,6 +93,14 @@ pub enum Refusal {
         /// What would.
         hint: String,
     },
+    /// They may not.
+    #[error("{what}")]
+    Forbidden {
+        /// Who may.
+        what: String,
+        /// What would help.
+        hint: String,
+    },
     /// There is nothing of that name.
     #[error("{what}")]
     NotFound {
@@ -105,7 +115,9 @@ impl Refusal {
     /// The next command to try.
     pub fn hint(&self) -> &str {
         match self {
-            Self::Conflict { hint, .. } | Self::NotFound { hint, .. } => hint,
+            Self::Conflict { hint, .. }
+            | Self::Forbidden { hint, .. }
+            | Self::NotFound { hint, .. } => hint,
         }
     }
 }

@@ -9,6 +9,11 @@ use crate::domain::{Hook, Plan};
 /// persists every record of a turn before doing anything else of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
+    /// Ask an address whether nothing may begin now, and say [`super::Event::Answered`] afterwards.
+    Ask {
+        /// Where.
+        url: String,
+    },
     /// Call a hook, and say [`super::Event::HookDone`] afterwards.
     Call {
         /// The hook.

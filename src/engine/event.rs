@@ -10,6 +10,13 @@ use crate::domain::{
 /// Something happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// An address that house rules depend on was asked.
+    Answered {
+        /// Which.
+        url: String,
+        /// Is it so that nothing may begin? Or why there is no answer, cut to a limit.
+        answer: Result<bool, String>,
+    },
     /// A source knows an instance, new or described anew.
     Appeared {
         /// The service.

@@ -25,8 +25,31 @@ pub(super) struct Facts {
     pub(super) proxies: BTreeMap<ProxyId, ProxyFacts>,
     /// When each generation that is not yet in force was published.
     pub(super) unacknowledged: BTreeMap<Generation, Time>,
+    /// What addresses were asked that house rules depend on, and what they answered.
+    pub(super) questions: BTreeMap<String, Asked>,
     /// What proxies have shown of draining instances.
     pub(super) witnesses: BTreeMap<(ServiceName, InstanceId), BTreeMap<ProxyId, Witness>>,
+}
+
+/// A question and its answer.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// When it was asked last.
+    pub(super) at: Option<Time>,
+    /// The last answer, and when it came.
+    pub(super) answer: Option<(Time, bool)>,
+    /// Why there was none the last time.
+    pub(super) silence: Option<String>,
+}
+
+impl Asked {
+    /// Takes in how a question ended. That there is no answer leaves the one before, while it is good.
+    pub(super) fn hear(&mut self, answer: Result<bool, String>, now: Time) {
+        match answer {
+            Ok(answer) => (self.answer, self.silence) = (Some((now, answer)), None),
+            Err(why) => self.silence = Some(why),
+        }
+    }
 }
 
 /// The health of a service's instances; missing until the first probe of each.

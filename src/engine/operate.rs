@@ -3,6 +3,7 @@
 
 mod freeze;
 mod instances;
+mod may;
 mod rollouts;
 
 use freeze::{freeze, override_rules, unfreeze};
@@ -35,6 +36,7 @@ pub(super) fn operate(turn: &mut Turn<'_>, command: Command) -> Result<Answer, R
                     "`tidegate rollout status` lists them",
                 ));
             };
+            may::may(turn, &rollout, *verb, &command)?;
             match verb {
                 RolloutVerb::Abort(how) => abort(turn, &rollout, *how, &command),
                 RolloutVerb::Promote { all } => promote(turn, &rollout, *all, &command),
@@ -58,6 +60,7 @@ pub(super) fn call_off(turn: &mut Turn<'_>, rollout: &RolloutState, by: Actor, r
             verb: RolloutVerb::Abort(how),
         },
         by,
+        groups: Vec::new(),
         reason: Some(reason),
     };
     // One that is over, or goes back already, needs no word.

@@ -13,6 +13,7 @@ mod order;
 use super::budget::Budget;
 use super::course::Course;
 use super::instances::begin_leaving;
+use super::rules::{self, Move};
 use super::shift;
 use super::state::{Bake, Batch, Lane};
 use super::turn::Turn;
@@ -105,7 +106,12 @@ impl Roll {
         let size = self
             .rolling
             .batch_after(self.lane.batches_done, self.lane.desired);
-        let (members, last_zone) = self.next_members(turn, size.min(to_replace));
+        let size = size.min(to_replace);
+        if let Some(hold) = rules::against_more(turn, &self.course, Move::Instances(size)) {
+            turn.wait(self.course.subject(), hold);
+            return false;
+        }
+        let (members, last_zone) = self.next_members(turn, size);
         turn.record(Record::BatchBegan {
             rollout: self.course.name.clone(),
             lane: self.lane.place.clone(),

@@ -4,20 +4,44 @@
 //! begun is finished. No rule holds what goes back: a rollout that was turned round, or one that undoes
 //! another; and none holds a rollout for which somebody has overridden them.
 
+mod place;
+mod question;
+mod radius;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use place::against_place;
+pub(super) use question::ask;
+pub(super) use radius::{Move, against_more};
+
 use super::state::RolloutState;
 use super::turn::Turn;
 use super::{Origin, Wait};
-use crate::domain::{Freeze, Policy, RolloutName, Service, ServiceName, Time, counted};
+use crate::domain::{
+    Freeze, PlaceName, Policy, RolloutName, Service, ServiceName, Share, Time, counted,
+};
 
 /// The rule of a policy that holds a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "rule")]
 pub enum Rule {
+    /// A rollout of a service that comes first has not ended.
+    After {
+        /// The service.
+        service: ServiceName,
+        /// Its rollout.
+        rollout: RolloutName,
+    },
+    /// Too much would be off the stable versions.
+    BlastRadius {
+        /// So much may be.
+        limit: Share,
+        /// So much would be.
+        would: Share,
+    },
     /// Nothing may begin now.
     Freeze {
         /// Which freeze, as it is written.
@@ -25,12 +49,37 @@ pub enum Rule {
         /// When it is over.
         until: Time,
     },
+    /// Two places may not be rolled at once.
+    NeverBoth {
+        /// Where it would begin.
+        place: PlaceName,
+        /// What is rolled already.
+        other: PlaceName,
+        /// By which rollout; by itself, if it cannot do otherwise.
+        rollout: RolloutName,
+    },
+    /// An address says that nothing may begin now.
+    Question {
+        /// What is asked.
+        name: String,
+        /// Where.
+        url: String,
+    },
     /// So many rollouts run as may at once.
     Slots {
         /// So many may.
         slots: u32,
         /// Which do.
         taken: Vec<RolloutName>,
+    },
+    /// An address does not say whether anything may begin now.
+    Unanswered {
+        /// What is asked.
+        name: String,
+        /// Where.
+        url: String,
+        /// Why there is no answer.
+        why: String,
     },
 }
 
@@ -42,14 +91,16 @@ impl Rule {
     pub fn until(&self) -> Option<Time> {
         match self {
             Self::Freeze { until, .. } => Some(*until),
-            Self::Slots { .. } => None,
+            _ => None,
         }
     }
 
     /// The same hold as before, even if its details have moved on?
     pub(super) fn continues(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Freeze { freeze: a, .. }, Self::Freeze { freeze: b, .. }) => a == b,
+            (Self::Freeze { freeze: a, .. }, Self::Freeze { freeze: b, .. })
+            | (Self::Question { name: a, .. }, Self::Question { name: b, .. })
+            | (Self::Unanswered { name: a, .. }, Self::Unanswered { name: b, .. }) => a == b,
             _ => std::mem::discriminant(self) == std::mem::discriminant(before),
         }
     }
@@ -58,6 +109,25 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::After { service, rollout } => {
+                write!(f, "{service} comes first, and {rollout} has not ended")
+            }
+            Self::BlastRadius { limit, would } => write!(
+                f,
+                "{would} of the capacity would not be on stable, and {limit} may be before it is proven"
+            ),
+            Self::NeverBoth {
+                place,
+                other,
+                rollout,
+            } => write!(
+                f,
+                "never {place} and {other} at once, and {rollout} rolls {other}"
+            ),
+            Self::Question { name, url } => write!(f, "frozen: {name}, says {url}"),
+            Self::Unanswered { name, url, why } => {
+                write!(f, "frozen: whether {name} is not known: {url} {why}")
+            }
             Self::Freeze { freeze, until } => {
                 write!(f, "frozen ({freeze}) until {until:.0}")
             }
@@ -88,17 +158,18 @@ pub(super) fn freezes(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait> {
     let policies = documents.policies_of(&rollout.spec.service);
     let by_policy = policies.flat_map(|policy| {
         let freezes = policy.freezes.iter();
-        freezes.filter_map(|freeze| Some(held_by(policy, in_force(freeze, turn.now)?)))
+        freezes.filter_map(|freeze| Some(held_by(policy, in_force(turn, freeze)?)))
     });
     everything.into_iter().chain(by_policy).collect()
 }
 
-fn in_force(freeze: &Freeze, now: Time) -> Option<Rule> {
+fn in_force(turn: &Turn<'_>, freeze: &Freeze) -> Option<Rule> {
     match freeze {
         Freeze::Calendar(window) => Some(Rule::Freeze {
             freeze: window.to_string(),
-            until: window.until(now)?,
+            until: window.until(turn.now)?,
         }),
+        Freeze::Question(question) => question::held(turn.facts, question, turn.now),
     }
 }
 
@@ -108,7 +179,19 @@ pub(super) fn against_start(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait
         return Vec::new();
     }
     let mut holds = freezes(turn, rollout);
-    let policies = turn.state.documents.policies_of(&rollout.spec.service);
+    if rollout.spec.strategy.is_whole() {
+        holds.extend(against_place(turn, rollout, None));
+    }
+    let service = &rollout.spec.service;
+    let policies = turn.state.documents.policies_of(service);
+    holds.extend(policies.clone().flat_map(|policy| {
+        let firsts = policy.after.iter().filter(|first| *first != service);
+        firsts.filter_map(|first| {
+            let rollout = open(turn, first)?.spec.name.clone();
+            let service = first.clone();
+            Some(held_by(policy, Rule::After { service, rollout }))
+        })
+    }));
     holds.extend(policies.filter_map(|policy| {
         let slots = policy.slots?;
         // One of the same service would be taken over, with its slot.
@@ -118,6 +201,12 @@ pub(super) fn against_start(turn: &Turn<'_>, rollout: &RolloutState) -> Vec<Wait
         is_full.then(|| held_by(policy, Rule::Slots { slots, taken }))
     }));
     holds
+}
+
+/// A rollout of a service that has not ended.
+fn open<'a>(turn: &'a Turn<'_>, service: &ServiceName) -> Option<&'a RolloutState> {
+    let mut rollouts = turn.state.rollouts.values();
+    rollouts.find(|rollout| rollout.spec.service == *service && !rollout.over())
 }
 
 /// The rollouts that run under a policy.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::course::Course;
 use super::turn::Turn;
-use super::{Outcome, Record, Stand, Turned, Wait, rolling, shift};
+use super::{Outcome, Record, Stand, Turned, Wait, rolling, rules, shift};
 use crate::domain::{Pick, PlaceName, RolloutName, Span, Strategy, Wave};
 
 /// Takes the rollout as far as it may go in this turn.
@@ -111,7 +111,17 @@ fn begin_lanes(turn: &mut Turn<'_>, course: &Course, wave: &Wave, running: usize
         .into_iter()
         .filter(|place| !known.contains(place))
         .collect();
-    for place in ahead.iter().take(room) {
+    let mut begun = 0;
+    for place in &ahead {
+        if begun == room {
+            break;
+        }
+        let holds = rules::against_place(turn, course.state(turn), Some(place));
+        if !holds.is_empty() {
+            turn.wait_all(&course.subject(), holds);
+            continue;
+        }
+        begun += 1;
         let serves = |s: &Stand| s.stage.stays() && place.holds(&s.locality);
         let desired = course.count(turn, serves);
         let quota = match &wave.pick {

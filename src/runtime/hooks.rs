@@ -9,6 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
 
+use super::causes::chain;
 use crate::domain::Hook;
 use crate::engine::{Event, HookCall};
 use crate::process::Tasks;
@@ -118,6 +119,13 @@ async fn post(
     let request = request
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
+    exchange(request)
+        .await
+        .map_err(|error| format!("{url} {error}"))
+}
+
+/// What a request is answered, from its beginning, cut to [`ANSWER_BYTES_MAX`]; or what went wrong.
+pub(super) async fn exchange(request: hyper::Request<Full<Bytes>>) -> Result<String, String> {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_webpki_roots()
         .https_or_http()
@@ -129,13 +137,13 @@ async fn post(
     let response = client
         .request(request)
         .await
-        .map_err(|error| format!("{url}: {error}"))?;
+        .map_err(|error| format!("does not answer: {}", chain(&error)))?;
     let status = response.status();
     let said = beginning(response.into_body()).await;
     if status.is_success() {
         return Ok(said);
     }
-    Err(format!("{url} answered {status}: {said}"))
+    Err(format!("answered {status}: {said}"))
 }
 
 /// What a body says within its limits. The status has been said already, so a body that does not end

@@ -21,6 +21,7 @@ use super::compaction::Written;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
+use super::questions::Questions;
 use crate::domain::{Plan, Span, Time};
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
 use crate::process::clock;
@@ -67,6 +68,7 @@ pub(super) struct Mailbox {
     pub(super) views: watch::Sender<Arc<View>>,
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
+    pub(super) questions: Questions,
     pub(super) on_append: OnAppend,
     /// How much is written, for whoever compacts.
     pub(super) written: watch::Sender<Written>,
@@ -198,8 +200,10 @@ impl Mailbox {
             });
         }
         for effect in outcome.calls {
-            if let Effect::Call { hook, call } = effect {
-                self.hooks.call(hook, call);
+            match effect {
+                Effect::Ask { url } => self.questions.ask(url),
+                Effect::Call { hook, call } => self.hooks.call(hook, call),
+                Effect::Publish(_) | Effect::Record(_) | Effect::Resend => {}
             }
         }
         self.seen.is_stale |= outcome.is_news;
@@ -312,7 +316,7 @@ impl Outcome {
                 }
                 Effect::Publish(plan) => self.plan = Some(plan),
                 Effect::Resend => self.resend = true,
-                call @ Effect::Call { .. } => self.calls.push(call),
+                call @ (Effect::Ask { .. } | Effect::Call { .. }) => self.calls.push(call),
             }
         }
     }

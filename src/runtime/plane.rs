@@ -12,6 +12,7 @@ use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError, Replayed};
 use super::mailbox::{Mailbox, OnAppend, Request, Seen};
+use super::questions::Questions;
 use crate::discovery::{Discovery, LeaseError};
 use crate::domain::{Instance, InstanceId, Kind, Plan, Retention, ServiceName, Span};
 use crate::engine::{Actor, Answer, Command, Engine, Event, View};
@@ -128,6 +129,7 @@ impl Plane {
             plans: plan_sender,
             views: view_sender,
             entries: entry_sender.clone(),
+            questions: Questions::new(tasks.clone(), event_sender.clone()),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
             on_append: options.on_append,
             written: written_sender,

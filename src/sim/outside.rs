@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::proxy::Key;
 use super::world::{Happening, Sim};
-use crate::domain::{Locality, RolloutName, ServiceName, Span, VersionName};
+use crate::domain::{Locality, Principal, RolloutName, ServiceName, Span, Time, VersionName};
 use crate::engine::{
     Actor, Blocker, Cause, Command, Event, HookAction, HookCall, RolloutVerb, Stage, StageKind,
     Verb, Wait,
 };
 
-/// A hook answers within this.
-const HOOK_ANSWERS_WITHIN: Span = Span::secs(1);
+/// Hooks and addresses answer within this.
+const ANSWERS_WITHIN: Span = Span::secs(1);
 
 /// Somebody sees within this that instances are missed, or may be stopped.
 const SEEN_WITHIN: Span = Span::secs(3);
@@ -45,8 +45,19 @@ impl Sim<'_> {
                 }
             }
         }
-        let after = self.chance.up_to(HOOK_ANSWERS_WITHIN);
+        let after = self.chance.up_to(ANSWERS_WITHIN);
         self.soon(after, Happening::HookAnswers(call.key));
+    }
+
+    /// An address is asked whether rollouts may go on: they may.
+    pub(super) fn asked(&mut self, url: String) {
+        let after = self.chance.up_to(ANSWERS_WITHIN);
+        self.soon(after, Happening::AddressAnswers(url));
+    }
+
+    pub(super) fn address_answers(&mut self, url: String) {
+        let answer = Ok(false);
+        self.event(Event::Answered { url, answer });
     }
 
     /// Where an instance stands, or stood.
@@ -77,7 +88,7 @@ impl Sim<'_> {
                     } => {
                         self.bring_missing(&rollout, &service, &version, missing);
                     }
-                    Wait::Approval { .. } => self.approve(&rollout, blocker.since),
+                    Wait::Approval { by, .. } => self.approve(&rollout, by, blocker.since),
                     _ => {}
                 }
             }
@@ -85,7 +96,7 @@ impl Sim<'_> {
         self.stop_released();
     }
 
-    fn approve(&mut self, rollout: &RolloutName, since: crate::domain::Time) {
+    fn approve(&mut self, rollout: &RolloutName, by: Option<String>, since: Time) {
         let Some(after) = self.setup.approve_after else {
             return;
         };
@@ -94,7 +105,7 @@ impl Sim<'_> {
             return self.tick_by(due);
         }
         let (name, verb) = (rollout.clone(), RolloutVerb::Promote { all: false });
-        self.command(Verb::Rollout { name, verb });
+        self.command(Verb::Rollout { name, verb }, by.as_deref());
     }
 
     /// Starts instances that are missed, unless they are on their way or a hook starts them.
@@ -190,11 +201,23 @@ impl Sim<'_> {
         }
     }
 
-    /// Somebody asks for something.
-    pub(super) fn command(&mut self, verb: Verb) {
+    /// Somebody asks for something: `who`, where it must be somebody in particular. They belong to every group
+    /// that the documents name.
+    pub(super) fn command(&mut self, verb: Verb, who: Option<&str>) {
+        let who = who.and_then(|who| who.parse::<Principal>().ok());
+        let policies = self.setup.documents.policies.values();
+        let named = policies.flat_map(|policy| policy.may.values().flatten());
+        let (mut by, mut groups) = (OPERATOR.to_owned(), Vec::new());
+        for principal in named.chain(&who) {
+            match principal {
+                Principal::Group(group) => groups.push(group.clone()),
+                Principal::Name(name) => by.clone_from(name),
+            }
+        }
         let command = Command {
             verb,
-            by: Actor(OPERATOR.to_owned()),
+            by: Actor(by),
+            groups,
             reason: None,
         };
         let now = self.now;

@@ -186,7 +186,7 @@ impl Sim<'_> {
             match effect {
                 Effect::Publish(plan) => self.published = Some(plan),
                 Effect::Call { call, .. } => self.called(call),
-                Effect::Record(_) | Effect::Resend => {}
+                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {}
             }
         }
         // Whoever applied documents that were lost with the last write does so again.

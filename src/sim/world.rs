@@ -33,6 +33,7 @@ const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
 /// What can happen.
 #[derive(Debug)]
 pub(super) enum Happening {
+    AddressAnswers(String),
     Ask(Box<Verb>),
     Bring(ServiceName, VersionName, Locality),
     BringMissing(ServiceName, VersionName, Locality),
@@ -265,7 +266,8 @@ impl<'a> Sim<'a> {
         };
         self.now = at;
         match what {
-            Happening::Ask(verb) => self.command(*verb),
+            Happening::AddressAnswers(url) => self.address_answers(url),
+            Happening::Ask(verb) => self.command(*verb, None),
             Happening::Bring(service, version, place) => self.bring(&service, &version, place),
             Happening::BringMissing(service, version, place) => {
                 let coming = self.coming.entry((service.clone(), version.clone()));
@@ -339,6 +341,7 @@ impl<'a> Sim<'a> {
                 Effect::Record(_) => {}
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Resend => self.resend(),
+                Effect::Ask { url } => self.asked(url),
                 Effect::Call { call, .. } => self.called(call),
             }
         }

@@ -103,6 +103,18 @@ impl<'a> Context<'a> {
             .ok()
     }
 
+    /// Tells if a text is no address to which a request can go.
+    pub(super) fn http_url(&self, url: &str, at: Place, example: &str) {
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let hint = format!("write it like `{example}`");
+            self.sink
+                .hinted(at, format!("`{url}` is not an HTTP URL"), hint);
+        }
+    }
+
     /// A span that may not be zero.
     pub(super) fn span(&self, name: &str, field: Field<Span>, default: Span) -> Span {
         let at = field.at(Place::START);

@@ -285,14 +285,7 @@ fn replace(spec: ReplaceSpec, at: Place, cx: &Context<'_>) -> Option<Hook> {
     if spec.post.is_given() {
         let at = spec.post.at(at);
         let url = spec.post.get()?;
-        let rest = url
-            .strip_prefix("http://")
-            .or_else(|| url.strip_prefix("https://"));
-        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) {
-            let hint = "write it like `https://ci.example/replace`".to_owned();
-            cx.sink
-                .hinted(at, format!("`{url}` is not an HTTP URL"), hint);
-        }
+        cx.http_url(&url, at, "https://ci.example/replace");
         return Some(Hook::Post {
             url,
             headers: spec.headers.or(BTreeMap::new()),

@@ -79,6 +79,7 @@ pub fn load(sources: &[Source], check_overlay: OverlayCheck) -> Result<Loaded, R
     set.check_references(&sinks);
     set.check_listeners(&sinks);
     set.check_ports(&sinks);
+    set.check_order(&sinks);
     let (mut problems, mut warnings) = (Vec::<Problem>::new(), Vec::new());
     for (of_problems, of_warnings) in sinks.into_iter().map(Sink::into_parts) {
         problems.extend(of_problems);
@@ -226,6 +227,22 @@ impl Set {
                     .unwrap_or_else(|| format!("declare it with `kind: {kind}`, `name: {name}`"));
                 sinks[*file].hinted(*place, format!("there is no {kind} `{name}`"), hint);
             }
+        }
+    }
+
+    /// No rollout may have to wait for one that waits for it.
+    fn check_order(&self, sinks: &[Sink]) {
+        let Some((policy, services)) = self.documents.circle() else {
+            return;
+        };
+        let names: Vec<_> = services.iter().map(ToString::to_string).collect();
+        let declared = self.declared.get(&(Kind::Policy, policy.to_string()));
+        if let Some((file, place)) = declared {
+            let message = format!(
+                "by `after`, each of these waits for the next: {}",
+                names.join(", ")
+            );
+            sinks[*file].problem(*place, message);
         }
     }
 

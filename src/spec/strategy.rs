@@ -12,8 +12,8 @@ use super::words::{
     AmountSchema, AmountText, ApprovalText, Percent, PercentText, ShareText, SpanText,
 };
 use crate::domain::{
-    Amount, Approval, BlueGreen, Order, Pick, Rolling, RolloutStep, Share, Span, Spread, Stay,
-    StepAction, Steps, Strategy, Then, Wave, Waves, Weight,
+    Amount, Approval, BlueGreen, Order, Pick, Principal, Rolling, RolloutStep, Share, Span, Spread,
+    Stay, StepAction, Steps, Strategy, Then, Wave, Waves, Weight,
 };
 
 /// What a rollout's document says of its way; at most one of the four.
@@ -204,6 +204,7 @@ impl Ways {
         } else if self.blue_green.is_given() {
             Strategy::BlueGreen(read_blue_green(
                 self.blue_green.or(BlueGreenSpec::default()),
+                cx,
             ))
         } else if self.waves.is_given() {
             let in_each = self.in_each.or(InEachSpec::default());
@@ -342,7 +343,10 @@ fn read_step(spec: StepSpec, at: Place, cx: &Context<'_>) -> Option<RolloutStep>
     let action = if let Some(pause) = spec.pause.get() {
         StepAction::Pause(Approval {
             note: pause.note.get(),
-            by: pause.approve.get(),
+            by: {
+                let at = pause.approve.at(at);
+                pause.approve.get().and_then(|by| whose(&by, at, cx))
+            },
             give_up: pause.give_up.get(),
         })
     } else if let Some(share) = spec.weight.get() {
@@ -361,10 +365,10 @@ fn read_step(spec: StepSpec, at: Place, cx: &Context<'_>) -> Option<RolloutStep>
     Some(RolloutStep { action, stay })
 }
 
-fn read_blue_green(spec: BlueGreenSpec) -> BlueGreen {
+fn read_blue_green(spec: BlueGreenSpec, cx: &Context<'_>) -> BlueGreen {
     BlueGreen {
         by_zone: spec.by.get() == Some(By::Zone),
-        approve: approval(spec.approve),
+        approve: approval(spec.approve, cx),
     }
 }
 
@@ -393,7 +397,7 @@ fn read_waves(waves: Field<Vec<Field<WaveSpec>>>, cx: &Context<'_>) -> Vec<Wave>
             pick,
             parallel: cx.count("parallel", spec.parallel, 1),
             bake: spec.bake.or(Span::ZERO),
-            approve: approval(spec.approve),
+            approve: approval(spec.approve, cx),
         });
     }
     if read.is_empty() {
@@ -406,14 +410,21 @@ fn read_waves(waves: Field<Vec<Field<WaveSpec>>>, cx: &Context<'_>) -> Vec<Wave>
 }
 
 /// `true` is anybody's word, `false` nobody's.
-fn approval(field: Field<String>) -> Option<Approval> {
+fn approval(field: Field<String>, cx: &Context<'_>) -> Option<Approval> {
+    let at = field.at(Place::START);
     let by = match field.get()?.as_str() {
         "false" => return None,
         "true" => None,
-        by => Some(by.to_owned()),
+        by => whose(by, at, cx),
     };
     Some(Approval {
         by,
         ..Approval::default()
     })
+}
+
+/// Whose word it must be; told if that is nobody.
+fn whose(by: &str, at: Place, cx: &Context<'_>) -> Option<String> {
+    let who = cx.parse::<Principal>(by, at)?;
+    Some(who.to_string())
 }

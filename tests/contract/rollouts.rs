@@ -159,29 +159,3 @@ fn json_has_its_fields() {
     );
     transcript("json_has_its_fields", &seen, &[]);
 }
-
-/// A policy that is always on, a freeze of everything, and the way round both.
-#[test]
-fn house_rules_hold_and_are_overridden() {
-    const TIME: (&str, &str) = (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
-    let server = serving();
-    server.apply(
-        "kind: Policy\nname: winter\nspec: { freeze: [{ from: 2020-01-01, to: 2999-12-31 }] }\n",
-    );
-    server.apply(&rollout("cart-2", "v2"));
-    let mut seen = server.session(&[
-        "why cart-2",
-        "get policies",
-        "freeze --reason audit",
-        "freeze",
-        "rollout status",
-        "why cart-2",
-        "rollout resume cart-2",
-        "rollout override cart-2",
-        "rollout override cart-2 --reason outage",
-    ]);
-    server.until("it waits for instances", awaits_instances);
-    seen += &server.session(&["why cart-2", "unfreeze", "unfreeze"]);
-    assert_eq!(server.state()["frozen"], serde_json::Value::Null);
-    transcript("house_rules_hold_and_are_overridden", &seen, &[SPANS, TIME]);
-}

@@ -14,7 +14,7 @@ fn weight(percent: u64) -> StepAction {
     StepAction::Weight(Weight::parts(percent * 100))
 }
 
-fn step(action: StepAction, stay: u64) -> RolloutStep {
+pub(crate) fn step(action: StepAction, stay: u64) -> RolloutStep {
     RolloutStep {
         action,
         stay: Stay {
@@ -33,7 +33,7 @@ fn pause() -> RolloutStep {
     step(StepAction::Pause(approval), 0)
 }
 
-fn by_steps(steps: Vec<RolloutStep>) -> Rollout {
+pub(crate) fn by_steps(steps: Vec<RolloutStep>) -> Rollout {
     Rollout {
         strategy: Strategy::Steps(Steps {
             steps,
@@ -63,7 +63,7 @@ fn place(region: &str, zone: &str) -> Locality {
 }
 
 /// Eight of v1, two in each of four zones of two regions.
-fn two_regions() -> World {
+pub(crate) fn two_regions() -> World {
     let mut world = World::new(7, false);
     world.localities = vec![
         place("eu", "eu-1"),
@@ -75,7 +75,7 @@ fn two_regions() -> World {
     world
 }
 
-fn wave(called: &str, pick: &str, parallel: u32, approve: bool) -> Wave {
+pub(crate) fn wave(called: &str, pick: &str, parallel: u32, approve: bool) -> Wave {
     Wave {
         name: called.to_owned(),
         pick: pick.parse().expect("a pick"),
@@ -85,7 +85,7 @@ fn wave(called: &str, pick: &str, parallel: u32, approve: bool) -> Wave {
     }
 }
 
-fn in_waves(waves: Vec<Wave>) -> Rollout {
+pub(crate) fn in_waves(waves: Vec<Wave>) -> Rollout {
     let one = Amount::Count(1);
     Rollout {
         strategy: Strategy::Waves(Waves {

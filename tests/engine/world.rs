@@ -50,6 +50,7 @@ pub(crate) struct Process {
 
 #[derive(Debug)]
 enum Later {
+    Answer(String),
     /// A version, the id that it takes over if that is free, and where it stands.
     Appear(VersionName, Option<InstanceId>, Option<Locality>),
     Discover,
@@ -70,6 +71,10 @@ pub(crate) struct World {
     pub(crate) truth: Truth,
     pub(crate) habits: Habits,
     pub(crate) hooks: Hooks,
+    /// The groups of who gives commands.
+    pub(crate) groups: Vec<String>,
+    /// What addresses answer; those that are not here say nothing.
+    pub(crate) answers: BTreeMap<String, Result<bool, String>>,
     /// Do instances that are missed appear, and released ones go, without a hook?
     pub(crate) helpful: bool,
     /// Does a new instance take over the id of the one in whose place it is started, where that is free?
@@ -111,6 +116,8 @@ impl World {
                 longest: Span::millis(3_000),
             },
             hooks: Hooks::Work,
+            groups: Vec::new(),
+            answers: BTreeMap::new(),
             helpful: true,
             same_ids: false,
             ended_kept: Span::MAX,
@@ -221,6 +228,11 @@ impl World {
 
     fn happen(&mut self, what: Later) {
         match what {
+            Later::Answer(url) => {
+                if let Some(answer) = self.answers.get(&url).cloned() {
+                    self.event(Event::Answered { url, answer });
+                }
+            }
             Later::Appear(version, place, locality) => {
                 let id = self.appear(version.as_str());
                 if let Some((process, there)) = self.instances.get_mut(&id).zip(locality) {
@@ -260,6 +272,7 @@ impl World {
         let command = Command {
             verb,
             by: actor(),
+            groups: self.groups.clone(),
             reason: None,
         };
         let (effects, answer) = self.engine.command(command, self.now);
@@ -272,6 +285,7 @@ impl World {
         let command = Command {
             verb: Verb::Rollout { name, verb },
             by: actor(),
+            groups: self.groups.clone(),
             reason: Some(why.to_owned()),
         };
         let (effects, answer) = self.engine.command(command, self.now);
@@ -316,6 +330,7 @@ impl World {
             match effect {
                 // What these proxies refuse they refuse again.
                 Effect::Record(_) | Effect::Resend => {}
+                Effect::Ask { url } => self.soon(Span::millis(500), Later::Answer(url)),
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Call { call, .. } => self.called(call),
             }
@@ -354,7 +369,7 @@ impl World {
             match effect {
                 Effect::Publish(plan) => assert_eq!(Some(&plan), self.truth.published.as_ref()),
                 Effect::Call { call, .. } => self.called(call),
-                Effect::Record(_) | Effect::Resend => {
+                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {
                     panic!("a start decides nothing: {effect:?}")
                 }
             }

@@ -1,5 +1,6 @@
 //! Verbs about a rollout.
 
+use super::may::may_approve;
 use super::{answer, conflict};
 use crate::domain::{PlaceName, Rollout, RolloutName, Span, counted};
 use crate::engine::course::Course;
@@ -154,6 +155,10 @@ pub(super) fn promote(
     }
     let steps = u32::try_from(rollout.steps.len()).unwrap_or(u32::MAX);
     let asks = rollout.asks_for_a_word();
+    let last = steps.saturating_sub(1);
+    let next = rollout.steps_done.saturating_add(u32::from(!asks));
+    let to = if all { last } else { next.min(last) };
+    may_approve(rollout, to.saturating_sub(rollout.steps_done), by)?;
     if asks {
         if all {
             not_held(turn, rollout)?;
@@ -167,9 +172,6 @@ pub(super) fn promote(
             return answer(goes_on(turn, rollout));
         }
     }
-    let last = steps.saturating_sub(1);
-    let next = rollout.steps_done.saturating_add(u32::from(!asks));
-    let to = if all { last } else { next.min(last) };
     if steps > 0 && rollout.steps_done < to {
         not_held(turn, rollout)?;
         for step in rollout.steps_done..to {
@@ -277,6 +279,7 @@ pub(super) fn skip(
     }
     let is_last = rollout.steps_done as usize + 1 >= rollout.steps.len();
     if !is_last && rollout.turned.is_none() {
+        may_approve(rollout, 1, by)?;
         not_held(turn, rollout)?;
         let step = rollout.steps_done;
         let what = format!("it passes over step {}", step + 1);

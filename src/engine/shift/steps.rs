@@ -6,6 +6,7 @@ use crate::domain::{
 };
 use crate::engine::capacity::{carries, missing};
 use crate::engine::course::Course;
+use crate::engine::rules::{self, Move};
 use crate::engine::turn::Turn;
 use crate::engine::{Actor, Record, ServiceState, StageKind, Stand, Turned, Wait};
 
@@ -81,6 +82,13 @@ fn shares_by_zone(known: &ServiceState) -> Vec<Weight> {
 
 /// Does what the present step asks for.
 pub(in crate::engine) fn work_on(turn: &mut Turn<'_>, course: &Course, step: &RolloutStep) {
+    if let StepAction::Weight(share) = &step.action
+        && super::split_of(turn, &course.service).of(&course.new) < *share
+        && let Some(hold) = rules::against_more(turn, course, Move::UpTo(*share))
+    {
+        turn.wait(course.subject(), hold);
+        return;
+    }
     let in_force = match &step.action {
         StepAction::Weight(share) => {
             // Where it takes over from another rollout, the version may have more than that already.

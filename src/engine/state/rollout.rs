@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::hooks::{HookStatus, Hooks};
 use crate::domain::{
-    InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy, Time,
-    VersionName,
+    Approval, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy,
+    Time, VersionName,
 };
 use crate::engine::{Actor, Origin, Outcome, Proof, Record, Turned};
 
@@ -207,15 +207,24 @@ impl RolloutState {
 
     /// Does it wait for somebody's word?
     pub fn asks_for_a_word(&self) -> bool {
+        self.word().is_some()
+    }
+
+    /// The word that it waits for.
+    pub fn word(&self) -> Option<&Approval> {
         let step = self.steps.get(self.steps_done as usize);
         let step = step.filter(|_| self.step_since.is_some());
-        let asks = step.is_some_and(|step| matches!(step.action, StepAction::Pause(_)));
+        let asked = step.and_then(|step| match &step.action {
+            StepAction::Pause(approval) => Some(approval),
+            StepAction::Weight(_) | StepAction::Mirror(_) => None,
+        });
         let wave = match &self.spec.strategy {
             Strategy::Waves(waves) => waves.waves.get(self.waves_done as usize),
             _ => None,
         };
-        let wave_asks = wave.is_some_and(|wave| wave.approve.is_some()) && self.lanes.is_empty();
-        self.runs() && !self.approved && (asks || wave_asks)
+        let wave = wave.filter(|_| self.lanes.is_empty());
+        let asked = asked.or_else(|| wave.and_then(|wave| wave.approve.as_ref()));
+        asked.filter(|_| self.runs() && !self.approved)
     }
 
     /// The lane of a place.

@@ -180,6 +180,14 @@ fn ways_make_sense() {
         ],
     );
     check_rollout(
+        "  service: cart\n  to: v2\n  steps: [{ pause: { approve: \"group:\" } }]\n",
+        &["a.yaml:10:31: `group:` names nobody; write it like `group:edge-oncall` or `ada`"],
+    );
+    check_rollout(
+        "  service: cart\n  to: v2\n  blueGreen: { approve: some of us }\n",
+        &["a.yaml:10:25: `some of us` names nobody; write it like `group:edge-oncall` or `ada`"],
+    );
+    check_rollout(
         "  service: cart
   to: v2
   waves:
@@ -543,12 +551,47 @@ fn policies_are_checked() {
             "a.yaml:3:58: `Mars` is no time zone; write it like `Europe/Berlin` or `UTC`",
         ),
         (
+            "{ freeze: [{ when: x, ask: ops.example }] }",
+            "a.yaml:3:34: `ops.example` is not an HTTP URL (hint: write it like `https://ops.example/incidents/open`)",
+        ),
+        (
+            "{ freeze: [{ when: x, ask: \"http://x/\", zone: UTC }] }",
+            "a.yaml:3:47: a freeze is either a part of the calendar or a question, not both",
+        ),
+        (
+            "{ neverBoth: [[eu-west]] }",
+            "a.yaml:3:21: places that are never rolled at once are two or more (hint: write it like `[[eu-west, eu-central]]`)",
+        ),
+        (
+            "{ may: { promote: [\"group:\"] } }",
+            "a.yaml:3:26: `group:` names nobody; write it like `group:edge-oncall` or `ada`",
+        ),
+        (
+            "{ after: [auth] }",
+            "a.yaml:3:17: there is no Service `auth` (hint: declare it with `kind: Service`, `name: auth`)",
+        ),
+        (
             "{ freeze: [{ to: Mon 08:00 }] }",
             "a.yaml:3:20: missing field `from`",
         ),
     ] {
         check(&policy(spec), &[problem]);
     }
+    let service = |name: &str| {
+        format!(
+            "---\nkind: Service\nname: {name}\nspec: {{ instances: {{ from: api }}, labels: {{ is: {name} }} }}\n"
+        )
+    };
+    let after = |one: &str, other: &str| {
+        format!(
+            "---\nkind: Policy\nname: {one}-{other}\nspec: {{ applies: {{ to: {{ is: {one} }} }}, after: [{other}] }}\n"
+        )
+    };
+    let circle = [service("a"), service("b"), after("a", "b"), after("b", "a")];
+    check(
+        &circle.concat(),
+        &["a.yaml:11:7: by `after`, each of these waits for the next: a, b"],
+    );
 }
 
 #[test]
