@@ -15,6 +15,8 @@ mod gitops;
 mod looking;
 #[path = "engine/mended.rs"]
 mod mended;
+#[path = "engine/moments.rs"]
+mod moments;
 #[path = "engine/properties.rs"]
 mod properties;
 #[path = "engine/rules.rs"]
