@@ -22,6 +22,7 @@ mod history;
 mod instances;
 mod journal;
 mod output;
+mod plan;
 mod proxies;
 mod register;
 pub(crate) mod render;
@@ -78,7 +79,7 @@ struct Global {
         long,
         global = true,
         env = "TIDEGATE_SERVER",
-        default_value = "http://127.0.0.1:18080",
+        default_value = SERVER_DEFAULT,
         value_name = "URL"
     )]
     server: String,
@@ -148,6 +149,7 @@ enum Command {
     History(history::History),
     Instances(instances::Instances),
     Journal(journal::Journal),
+    Plan(plan::Plan),
     Proxies(proxies::Proxies),
     Register(register::Register),
     Rollout(rollout::Rollout),
@@ -160,6 +162,16 @@ enum Command {
     Unfreeze(freeze::Unfreeze),
     Validate(validate::Validate),
     Why(why::Why),
+}
+
+/// Where a control plane listens that was not told to listen elsewhere.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:18080";
+
+impl Global {
+    /// Is the control plane left to the default?
+    fn names_no_server(&self) -> bool {
+        self.server == SERVER_DEFAULT
+    }
 }
 
 /// What every command runs with.
@@ -235,6 +247,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::History(it) => it.run(context).await?,
         Command::Instances(it) => it.run(context).await?,
         Command::Journal(it) => it.run(context).await?,
+        Command::Plan(it) => return it.run(context).await,
         Command::Proxies(it) => it.run(context).await?,
         Command::Register(it) => it.run(context).await?,
         Command::Rollout(it) => it.run(context).await?,

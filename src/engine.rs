@@ -27,7 +27,6 @@ mod facts;
 mod hooks;
 mod instances;
 mod invariants;
-mod moments;
 mod operate;
 mod planning;
 mod proxies;
@@ -49,22 +48,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use blocker::{Blocker, Wait};
+pub use capacity::HEADROOM_PERCENT;
 pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
 pub use effect::Effect;
 pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_record};
-pub use moments::Standing;
 pub use planning::plan;
-pub use record::{
-    Entry, HookAction, HookAnswer, HookAsk, HookCall, Moment, Origin, Outcome, Portion, Record,
-    Split, Turned,
-};
+pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record, Split, Turned};
 pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
-    AskState, AskStatus, Asks, Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord,
-    InstanceState, Kept, Lane, Pause, Report, RolloutState, Roster, ServiceState, Stand, Started,
-    State, VersionState,
+    Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord, InstanceState, Kept, Lane, Pause,
+    Report, RolloutState, Roster, ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
@@ -130,7 +125,6 @@ impl Engine {
             .values()
             .filter(|rollout| rollout.runs())
         {
-            effects.extend(moments::unanswered(rollout, now));
             let Some(hook) = &rollout.spec.replace else {
                 continue;
             };
@@ -301,7 +295,6 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
                 .hear_health(&service, &instance, healthy, detail, now);
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
-        Event::HookSaid { key, answer } => moments::hear(turn, &key, answer),
         Event::Proxy { id, event } => proxies::hear(turn, id, event),
     }
 }
@@ -331,7 +324,6 @@ fn settle(turn: &mut Turn<'_>) {
         turn.wait(subject, Wait::DocumentDeleted);
     }
     rules::ask(turn);
-    moments::forget_past(turn);
     proxies::note_in_force(turn);
     proxies::forget_long_gone(turn);
 }

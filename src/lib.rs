@@ -7,6 +7,7 @@ pub mod demo;
 pub mod discovery;
 pub mod domain;
 pub mod engine;
+pub mod forecast;
 #[cfg(feature = "harness-adapter")]
 pub mod harness;
 pub mod observe;

@@ -10,7 +10,6 @@ mod compaction;
 mod control;
 mod documents;
 mod hooks;
-mod http;
 mod inspect;
 mod journal;
 mod mailbox;

@@ -6,7 +6,8 @@
 //!                                 └──▶ Outcome: the timeline, and what it came to
 //! ```
 //!
-//! Documents, a number of instances and proxies, faults and a seed go in; the same come out the same. Time
+//! Documents, a number of instances and proxies or a fleet that there is, faults and a seed go in; the same
+//! come out the same. Time
 //! jumps from one happening to the next, so what a simulation costs depends on what moves in it.
 //!
 //! Knows no clock and no I/O. What it knows of Envoy is what the engine can see: plans are put in force
@@ -22,7 +23,9 @@ mod proxy;
 mod queue;
 mod report;
 mod setup;
+mod standing;
 mod timeline;
+mod times;
 mod trouble;
 mod watch;
 mod wire;
@@ -33,6 +36,8 @@ pub use fault::{Fault, UnknownFault};
 pub use proxy::{Proxies, Proxy};
 pub use report::{Drained, Report, RolloutReport};
 pub use setup::{Crash, Setup, SetupError};
+pub use standing::Standing;
 pub use timeline::Line;
+pub use times::Times;
 pub use watch::{Nobody, Watch};
 pub use world::{Outcome, simulate};

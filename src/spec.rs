@@ -19,7 +19,6 @@ mod envoy;
 mod field;
 mod gate;
 mod gateway;
-mod hooks;
 mod policy;
 mod problem;
 mod rollout;

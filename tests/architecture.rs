@@ -20,8 +20,8 @@ const LINES_MAX: usize = 450;
 const LONGER: [(&str, &str); 0] = [];
 
 /// Modules that decide and do nothing else. `gates` is not there yet.
-const PURE: [&str; 7] = [
-    "domain", "engine", "gates", "peer", "protocol", "sim", "snapshot",
+const PURE: [&str; 8] = [
+    "domain", "engine", "forecast", "gates", "peer", "protocol", "sim", "snapshot",
 ];
 
 /// What would make them impure: a clock, chance, sockets, files, the environment, logging, waiting.
@@ -49,7 +49,7 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Crates that bring a foreign world with them, and the modules that may know it.
-const WORLDS: [(&str, &[&str]); 11] = [
+const WORLDS: [(&str, &[&str]); 10] = [
     ("axum::", &["api", "cli", "demo"]),
     ("clap::", &["cli", "demo", "observe"]),
     ("envoy_types::", &["snapshot", "xds"]),
@@ -57,7 +57,6 @@ const WORLDS: [(&str, &[&str]); 11] = [
     ("opentelemetry_proto::", &["telemetry"]),
     ("prometheus_client::", &["api", "cli", "observe"]),
     ("redb::", &["store"]),
-    ("ring::", &["runtime"]),
     ("rustls::", &["secrets", "serving"]),
     ("schemars::", &["spec"]),
     ("x509_parser::", &["peer", "secrets"]),

@@ -20,14 +20,14 @@ mod documents;
 mod fleet;
 #[path = "contract/gitops.rs"]
 mod gitops;
-#[path = "contract/hooks.rs"]
-mod hooks;
 #[path = "contract/instances.rs"]
 mod instances;
 #[path = "contract/journal.rs"]
 mod journal;
 #[path = "contract/peer.rs"]
 mod peer;
+#[path = "contract/plan.rs"]
+mod plan;
 #[path = "contract/rollouts.rs"]
 mod rollouts;
 #[path = "contract/rules.rs"]

@@ -9,14 +9,14 @@ mod audit;
 mod clients;
 #[path = "engine/fleet.rs"]
 mod fleet;
+#[path = "engine/forecast.rs"]
+mod forecast;
 #[path = "engine/gitops.rs"]
 mod gitops;
 #[path = "engine/looking.rs"]
 mod looking;
 #[path = "engine/mended.rs"]
 mod mended;
-#[path = "engine/moments.rs"]
-mod moments;
 #[path = "engine/properties.rs"]
 mod properties;
 #[path = "engine/rules.rs"]

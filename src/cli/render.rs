@@ -5,6 +5,7 @@
 mod cells;
 mod drift;
 mod paint;
+mod plan;
 mod rollout;
 mod table;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 mod wrap;
 
 pub(crate) use drift::drift;
+pub(crate) use plan::plan;
 pub(crate) use rollout::{rollout, rollout_line};
 
 use crate::api::{LocatedInstance, SentView, Why, foremost};

@@ -60,7 +60,7 @@ Examples:
 
 /// A zone, perhaps within a region; else it is a region, too.
 #[derive(Clone, Debug)]
-struct Place(Locality);
+pub(super) struct Place(pub(super) Locality);
 
 impl FromStr for Place {
     type Err = String;

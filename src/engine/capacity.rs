@@ -10,7 +10,7 @@ use super::{StageKind, Stand};
 use crate::domain::{VersionName, Weight};
 
 /// How much of what an instance can carry it is to carry at most.
-const HEADROOM_PERCENT: u64 = 80;
+pub const HEADROOM_PERCENT: u64 = 80;
 
 /// The share of the traffic that the instances of `version` that serve can carry.
 pub(super) fn carries(turn: &Turn<'_>, course: &Course, version: &VersionName) -> Weight {

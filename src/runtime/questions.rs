@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::http::exchange;
+use super::hooks::exchange;
 use crate::engine::Event;
 use crate::process::Tasks;
 
@@ -52,8 +52,7 @@ impl Questions {
 
 async fn get(url: &str) -> Result<String, String> {
     let request = hyper::Request::get(url).body(Full::new(Bytes::new()));
-    let reply = exchange(request.map_err(|error| error.to_string())?).await?;
-    reply.success()
+    exchange(request.map_err(|error| error.to_string())?).await
 }
 
 /// The answer that a body is.

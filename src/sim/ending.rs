@@ -88,6 +88,7 @@ impl Sim<'_> {
         Outcome {
             timeline: self.timeline.lines,
             report,
+            asked,
             writes: self.writes.unwrap_or(0),
         }
     }

@@ -8,7 +8,7 @@ use super::world::{Happening, Sim};
 use crate::domain::{
     Instance, InstanceId, Locality, Service, ServiceName, Span, Time, VersionName,
 };
-use crate::engine::Event;
+use crate::engine::{Engine, Event};
 
 /// A process, known to the engine or not.
 #[derive(Debug)]
@@ -24,11 +24,24 @@ pub(super) struct Process {
     pub(super) stopping: bool,
 }
 
-/// Addresses are handed out from 10.0.0.1 on.
-const FIRST_ADDRESS: u32 = 0x0A00_0001;
+/// Addresses are handed out from 240.0.0.1 on, where nobody's are.
+const FIRST_ADDRESS: u32 = 0xF000_0001;
 
 /// Where all of them answer.
 const PORT: u16 = 8080;
+
+impl Process {
+    /// One that answers already.
+    pub(super) fn there(instance: Instance, now: Time, sick: bool) -> Self {
+        Self {
+            instance,
+            boots: now,
+            sick,
+            said: None,
+            stopping: false,
+        }
+    }
+}
 
 impl Sim<'_> {
     /// Starts a process; `boots` is how long it takes to answer.
@@ -39,10 +52,18 @@ impl Sim<'_> {
         place: Locality,
         boots: Span,
     ) -> Option<InstanceId> {
-        let number = self.numbers.entry((service.clone(), version.clone()));
-        let number = number.or_default();
-        let id: InstanceId = format!("{version}-{number}").parse().ok()?;
-        *number += 1;
+        let id = loop {
+            let number = self.numbers.entry((service.clone(), version.clone()));
+            let number = number.or_default();
+            let id: InstanceId = format!("{version}-{number}").parse().ok()?;
+            *number += 1;
+            if !self.is_known(service, &id) {
+                break id;
+            }
+        };
+        let usual = self.usual.get(service).copied();
+        let drawn = || self.chance.pick(&self.setup.capacities).copied();
+        let capacity = usual.or_else(drawn).flatten();
         let address = std::net::Ipv4Addr::from(FIRST_ADDRESS + self.launched);
         self.launched += 1;
         let instance = Instance {
@@ -50,28 +71,32 @@ impl Sim<'_> {
             address: (address, PORT).into(),
             version: version.clone(),
             locality: place,
-            capacity: self.chance.pick(&self.setup.capacities).copied().flatten(),
+            capacity,
             lease: None,
             labels: std::collections::BTreeMap::new(),
         };
-        let process = Process {
-            instance,
-            boots: boots.after(self.now),
-            sick: false,
-            said: None,
-            stopping: false,
-        };
+        let process = Process::there(instance, boots.after(self.now), false);
         self.processes
             .insert((service.clone(), id.clone()), process);
         Some(id)
     }
 
+    /// Is there one of that name, or has there been one that the engine remembers?
+    fn is_known(&self, service: &ServiceName, id: &InstanceId) -> bool {
+        let state = self.engine.as_ref().map(Engine::state);
+        let known = state.and_then(|state| state.services.get(service));
+        let is_there = self.processes.contains_key(&(service.clone(), id.clone()));
+        is_there || known.is_some_and(|known| known.instances.contains(id))
+    }
+
     /// Somebody starts an instance, and it is discovered at once.
     pub(super) fn bring(&mut self, service: &ServiceName, version: &VersionName, place: Locality) {
-        let boots = start_time(
-            self.setup.faults.contains(&Fault::SlowStart),
-            &mut self.chance,
-        );
+        let documented = self.setup.documents.services.get(service);
+        let times = self.setup.times.get(service).zip(documented);
+        let chance = &mut self.chance;
+        let seen = times.and_then(|(times, service)| times.boots(service, chance));
+        let slow = self.setup.faults.contains(&Fault::SlowStart);
+        let boots = seen.unwrap_or_else(|| start_time(slow, chance));
         let Some(id) = self.launch(service, version, place, boots) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::Times;
 use super::chance::Chance;
 use super::flow::{Flow, Lot, Tally, in_progress};
 use crate::domain::{
@@ -31,6 +32,8 @@ pub struct Proxy {
     pub(super) refuses: bool,
     /// Plans do not overtake each other on their way, nor do words.
     pub(super) last_arrival: Time,
+    /// It never says what is in progress.
+    pub(super) silent: bool,
     /// Is there a report to come?
     pub(super) reporting: bool,
     /// Its clock minus ours, in nanoseconds.
@@ -54,6 +57,8 @@ struct Taking {
 pub(super) struct Conditions<'a> {
     /// The longest request to each service where some are very long.
     pub(super) very_long: &'a BTreeMap<ServiceName, Span>,
+    /// How long requests were in progress before.
+    pub(super) times: &'a BTreeMap<ServiceName, Times>,
     /// Is a version of a service bad?
     pub(super) bad: &'a BTreeSet<(ServiceName, String)>,
 }
@@ -75,6 +80,7 @@ impl Proxy {
             session: 0,
             refuses: false,
             last_arrival: now,
+            silent: false,
             reporting: false,
             ahead_ns: ahead - hour_ns,
             in_force: None,
@@ -187,6 +193,7 @@ impl Proxy {
                 service: &service,
                 interval,
                 very_long,
+                times: conditions.times.get(&service),
                 chance,
                 now,
             };
@@ -261,7 +268,11 @@ impl Proxy {
         if let Some(taking) = self.taking.remove(&key) {
             let rate = each.rate(endpoint);
             let (very_long, now) = (change.very_long, change.now);
-            let ends = in_progress(rate, taking.since, very_long, change.chance, now);
+            let seen = change.times.and_then(|times| times.left_on(&endpoint.id));
+            let ends = match seen {
+                Some(left) => vec![left.after(now)],
+                None => in_progress(rate, taking.since, very_long, change.chance, now),
+            };
             self.left.entry(key).or_default().extend(ends);
         }
     }
@@ -342,6 +353,7 @@ struct Change<'a> {
     service: &'a ServiceName,
     interval: Span,
     very_long: Option<Span>,
+    times: Option<&'a Times>,
     chance: &'a mut Chance,
     now: Time,
 }

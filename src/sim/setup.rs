@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Fault;
+use super::standing::SETTLES_WITHIN;
+use super::{Fault, Standing, Times};
 use crate::domain::{
     Documents, Gateway, Locality, Pick, ProxyId, ProxyIdentity, Rollout, Rps, ServiceName, Span,
-    Strategy, VersionName,
+    Strategy, Time, VersionName,
 };
 use crate::engine::Verb;
 
@@ -34,6 +35,12 @@ pub struct Setup {
     pub verbs: Vec<(Span, Verb)>,
     /// Where the control plane ends besides.
     pub crashes: Vec<Crash>,
+    /// When it begins.
+    pub begins: Time,
+    /// The fleet that there is; without it one is made up, of so many instances and proxies.
+    pub standing: Option<Box<Standing>>,
+    /// How long things took, by service.
+    pub times: BTreeMap<ServiceName, Times>,
 }
 
 /// The end of a control plane at a write to the journal.
@@ -69,6 +76,9 @@ pub enum SetupError {
     Empty,
 }
 
+/// The first moment, where none is given; no moment in a simulation is a round number.
+const BEGINNING: Span = Span::millis(1_767_225_600_123);
+
 /// What a fleet is of before its first rollout, where the documents do not say; the second where the
 /// first is what it is rolled to.
 const BEFORE: [&str; 2] = ["before", "before-that"];
@@ -100,11 +110,28 @@ impl Setup {
             approve_after: None,
             verbs: Vec::new(),
             crashes: Vec::new(),
+            begins: BEGINNING.after(Time::UNIX_EPOCH),
+            standing: None,
+            times: BTreeMap::new(),
+        }
+    }
+
+    /// The same, with a fleet that there is; what is asked for is asked for `now`.
+    #[must_use]
+    pub fn from(self, standing: Standing, now: Time) -> Self {
+        Self {
+            begins: now.checked_sub(SETTLES_WITHIN.duration()).unwrap_or(now),
+            standing: Some(Box::new(standing)),
+            ..self
         }
     }
 
     /// Can it be played?
     pub(super) fn check(&self) -> Result<(), SetupError> {
+        if self.standing.is_some() {
+            // It may stand still; that is for whoever asks to see.
+            return Ok(());
+        }
         let documents = &self.documents;
         if documents.asked_for().next().is_none() {
             return Err(SetupError::NoRollout);

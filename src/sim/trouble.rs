@@ -5,7 +5,7 @@ use super::proxy::Key;
 use super::setup::Setup;
 use super::world::{Happening, Sim};
 use crate::domain::{ProxyId, Span};
-use crate::engine::{Effect, Engine, Event, ProxyEvent};
+use crate::engine::{Effect, Engine, Event, ProxyEvent, State};
 
 /// A control plane is away for up to this long.
 const RECOVERS_WITHIN: Span = Span::secs(5);
@@ -180,20 +180,24 @@ impl Sim<'_> {
         self.timeline
             .say(self.now, "another control plane goes on from the journal");
         self.watch.recovered(&state, self.now);
+        let ids = self.proxies.keys().cloned().collect();
+        self.take_up(state, ids);
+        // Whoever applied documents that were lost with the last write does so again.
+        self.apply_again();
+    }
+
+    /// A control plane begins with that state, and these proxies come to it.
+    pub(super) fn take_up(&mut self, state: State, proxies: Vec<ProxyId>) {
         let (engine, effects) = Engine::recover(state, self.now);
         self.engine = Some(engine);
         for effect in effects {
             match effect {
                 Effect::Publish(plan) => self.published = Some(plan),
                 Effect::Call { call, .. } => self.called(call),
-                Effect::Consult { ask, .. } => self.consulted(ask.key),
                 Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {}
             }
         }
-        // Whoever applied documents that were lost with the last write does so again.
-        self.apply_again();
-        let ids: Vec<ProxyId> = self.proxies.keys().cloned().collect();
-        for id in ids {
+        for id in proxies {
             self.within(COMES_BACK_WITHIN, Happening::ProxyComes(id));
         }
         self.within(DISCOVERED_WITHIN, Happening::Discover);

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Proxies;
-use crate::domain::{InstanceId, Plan, Time};
-use crate::engine::{Entry, HookCall, State};
+use crate::domain::{InstanceId, Plan, RolloutName, Time};
+use crate::engine::{Blocker, Entry, HookCall, State};
 
 /// Looks on. It may panic, but changes nothing.
 pub trait Watch {
@@ -20,6 +20,9 @@ pub trait Watch {
 
     /// All effects of a turn are carried out.
     fn turned(&mut self, _state: &State) {}
+
+    /// What a rollout that has not ended waits for at this moment, looked at now and then.
+    fn waits(&mut self, _rollout: &RolloutName, _blockers: &[Blocker], _now: Time) {}
 
     /// A process was seen healthy.
     fn healthy(&mut self, _instance: &InstanceId, _address: SocketAddr) {}

@@ -70,13 +70,14 @@ impl Sim<'_> {
         } else {
             let conditions = Conditions {
                 very_long: &self.very_long,
+                times: &self.setup.times,
                 bad: &self.bad,
             };
             let (tally, chance) = (&mut self.tally, &mut self.chance);
             proxy.take(plan, &conditions, tally, chance, self.now);
             ProxyEvent::InForce(generation)
         };
-        if !proxy.reporting {
+        if !proxy.reporting && !proxy.silent {
             proxy.reporting = true;
             let after = self.chance.up_to(REPORT_EVERY);
             self.soon(after, Happening::Report(id.clone()));

@@ -13,13 +13,12 @@ use super::report::Report;
 use super::setup::{Setup, SetupError};
 use super::timeline::{Line, Timeline};
 use super::watch::Watch;
-use crate::domain::{Documents, Locality, Plan, ProxyId, ServiceName, Span, Time, VersionName};
+use crate::domain::{
+    Documents, Locality, Plan, ProxyId, Rps, ServiceName, Span, Time, VersionName,
+};
 use crate::engine::{
     Actor, Effect, Engine, Entry, Event, ProxyEvent, Record, StageKind, Stand, State, Verb,
 };
-
-/// The first moment of every simulation; no moment in it is a round number.
-const BEGINNING: Span = Span::millis(1_767_225_600_123);
 
 /// The engine hears that time has passed this often while things move.
 const TICK: Span = Span::millis(250);
@@ -41,7 +40,6 @@ pub(super) enum Happening {
     Discover,
     Flap(Key),
     HookAnswers(String),
-    HookSays(String),
     Mended(ProxyId),
     /// To a proxy, on that connection.
     PlanArrives(ProxyId, u32, Arc<Plan>),
@@ -65,6 +63,8 @@ pub struct Outcome {
     pub timeline: Vec<Line>,
     /// What it came to.
     pub report: Report,
+    /// When the rollouts were asked for.
+    pub asked: Time,
     /// Writes to the journal since the rollouts were asked for.
     pub writes: u64,
 }
@@ -86,6 +86,8 @@ pub(super) struct Sim<'a> {
     pub(super) processes: BTreeMap<Key, Process>,
     /// The next number of an instance of a version.
     pub(super) numbers: BTreeMap<(ServiceName, VersionName), u32>,
+    /// What instances of a service say that they carry, where there were some before.
+    pub(super) usual: BTreeMap<ServiceName, Option<Rps>>,
     pub(super) launched: u32,
     /// So many instances that somebody brings are on their way.
     pub(super) coming: BTreeMap<(ServiceName, VersionName), u32>,
@@ -107,7 +109,10 @@ pub(super) struct Sim<'a> {
 pub fn simulate(setup: Setup, watch: &mut dyn Watch) -> Result<Outcome, SetupError> {
     setup.check()?;
     let mut sim = Sim::new(setup, watch);
-    sim.settle_in();
+    match sim.setup.standing.take() {
+        Some(standing) => sim.go_on_with(*standing),
+        None => sim.settle_in(),
+    }
     let asked = sim.now;
     sim.ask();
     while !sim.is_over(asked) && sim.happen_next() {}
@@ -116,7 +121,7 @@ pub fn simulate(setup: Setup, watch: &mut dyn Watch) -> Result<Outcome, SetupErr
 
 impl<'a> Sim<'a> {
     fn new(setup: Setup, watch: &'a mut dyn Watch) -> Self {
-        let now = BEGINNING.after(Time::UNIX_EPOCH);
+        let now = setup.begins;
         let mut sim = Self {
             chance: Chance(setup.seed),
             now,
@@ -128,6 +133,7 @@ impl<'a> Sim<'a> {
             proxies: Proxies::new(),
             processes: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            usual: BTreeMap::new(),
             launched: 0,
             coming: BTreeMap::new(),
             brought: 0,
@@ -261,7 +267,7 @@ impl<'a> Sim<'a> {
     }
 
     /// False when nothing will ever happen again.
-    fn happen_next(&mut self) -> bool {
+    pub(super) fn happen_next(&mut self) -> bool {
         let Some((at, what)) = self.queue.next() else {
             return false;
         };
@@ -279,7 +285,6 @@ impl<'a> Sim<'a> {
             Happening::Discover => self.discover(),
             Happening::Flap(key) => self.flap(key),
             Happening::HookAnswers(key) => self.hook_answers(key),
-            Happening::HookSays(key) => self.hook_says(key),
             Happening::Mended(id) => self.proxy_is_mended(id),
             Happening::PlanArrives(id, session, plan) => self.plan_arrives(id, session, plan),
             Happening::Probe(key) => self.probe(&key),
@@ -345,7 +350,6 @@ impl<'a> Sim<'a> {
                 Effect::Resend => self.resend(),
                 Effect::Ask { url } => self.asked(url),
                 Effect::Call { call, .. } => self.called(call),
-                Effect::Consult { ask, .. } => self.consulted(ask.key),
             }
         }
         if let Some(engine) = &self.engine {

@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 40] = [
     "serve",
     "validate",
     "schema",
     "sim",
+    "plan",
     "apply",
     "get",
     "diff",

@@ -12,7 +12,7 @@ use crate::stories::{draining, ended, finish, fleet};
 use crate::ways::{by_steps, in_waves, step, two_regions, wave};
 use crate::world::World;
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         name: name("house"),
         applies: BTreeMap::new(),

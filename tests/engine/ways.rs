@@ -10,7 +10,7 @@ use crate::sample::{name, rollout, service};
 use crate::stories::{ended, finish, fleet};
 use crate::world::World;
 
-fn weight(percent: u64) -> StepAction {
+pub(crate) fn weight(percent: u64) -> StepAction {
     StepAction::Weight(Weight::parts(percent * 100))
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn step(action: StepAction, stay: u64) -> RolloutStep {
     }
 }
 
-fn pause() -> RolloutStep {
+pub(crate) fn pause() -> RolloutStep {
     let approval = Approval {
         note: Some("check invoices".to_owned()),
         by: None,

@@ -18,8 +18,8 @@ impl Table {
         Self(table)
     }
 
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.0.add_row(cells.into_iter().collect::<Vec<_>>());
     }
 
     /// Fits the columns to the width, if there is one; else each row is one line.
