@@ -7,6 +7,7 @@ mod calendar;
 mod documents;
 mod gate;
 mod gateway;
+mod hook;
 mod instance;
 mod name;
 mod overlay;
@@ -26,6 +27,7 @@ pub use calendar::{BadCalendar, DateText, WeekTime, Window, WindowSpan, Zone};
 pub use documents::{Documents, Kind};
 pub use gate::{Check, Gate, OnUnsure, OnWorse};
 pub use gateway::{Gateway, Listener, ProxySelector, Route};
+pub use hook::{Each, Hook, KeySource, OnFail, RolloutHook, When};
 pub use instance::{Instance, Locality};
 pub use name::{
     BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RolloutName, SecretName,
@@ -38,7 +40,7 @@ pub use principal::{BadPrincipal, Principal};
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
 pub use quantity::{Amount, BadQuantity, Rps, Share, Weight, counted, split_weights};
 pub use retention::Retention;
-pub use rollout::{Bake, Hook, Rollout};
+pub use rollout::{Bake, Rollout};
 pub use service::{
     Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo,
     VersionLabel,

@@ -27,6 +27,7 @@ mod facts;
 mod hooks;
 mod instances;
 mod invariants;
+mod moments;
 mod operate;
 mod planning;
 mod proxies;
@@ -53,13 +54,18 @@ pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
 pub use effect::Effect;
 pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_record};
+pub use moments::Standing;
 pub use planning::plan;
-pub use record::{Entry, HookAction, HookCall, Origin, Outcome, Record, Split, Turned};
+pub use record::{
+    Entry, HookAction, HookAnswer, HookAsk, HookCall, Moment, Origin, Outcome, Portion, Record,
+    Split, Turned,
+};
 pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
-    Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord, InstanceState, Kept, Lane, Pause,
-    Report, RolloutState, Roster, ServiceState, Stand, Started, State, VersionState,
+    AskState, AskStatus, Asks, Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord,
+    InstanceState, Kept, Lane, Pause, Report, RolloutState, Roster, ServiceState, Stand, Started,
+    State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
@@ -125,6 +131,7 @@ impl Engine {
             .values()
             .filter(|rollout| rollout.runs())
         {
+            effects.extend(moments::unanswered(rollout, now));
             let Some(hook) = &rollout.spec.replace else {
                 continue;
             };
@@ -295,6 +302,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
                 .hear_health(&service, &instance, healthy, detail, now);
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
+        Event::HookSaid { key, answer } => moments::hear(turn, &key, answer),
         Event::Proxy { id, event } => proxies::hear(turn, id, event),
     }
 }
@@ -324,6 +332,7 @@ fn settle(turn: &mut Turn<'_>) {
         turn.wait(subject, Wait::DocumentDeleted);
     }
     rules::ask(turn);
+    moments::forget_past(turn);
     proxies::note_in_force(turn);
     proxies::forget_long_gone(turn);
 }

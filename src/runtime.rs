@@ -10,6 +10,7 @@ mod compaction;
 mod control;
 mod documents;
 mod hooks;
+mod http;
 mod inspect;
 mod journal;
 mod mailbox;

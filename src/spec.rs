@@ -19,6 +19,7 @@ mod envoy;
 mod field;
 mod gate;
 mod gateway;
+mod hooks;
 mod policy;
 mod problem;
 mod rollout;

@@ -49,7 +49,7 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Crates that bring a foreign world with them, and the modules that may know it.
-const WORLDS: [(&str, &[&str]); 10] = [
+const WORLDS: [(&str, &[&str]); 11] = [
     ("axum::", &["api", "cli", "demo"]),
     ("clap::", &["cli", "demo", "observe"]),
     ("envoy_types::", &["snapshot", "xds"]),
@@ -57,6 +57,7 @@ const WORLDS: [(&str, &[&str]); 10] = [
     ("opentelemetry_proto::", &["telemetry"]),
     ("prometheus_client::", &["api", "cli", "observe"]),
     ("redb::", &["store"]),
+    ("ring::", &["runtime"]),
     ("rustls::", &["secrets", "serving"]),
     ("schemars::", &["spec"]),
     ("x509_parser::", &["peer", "secrets"]),

@@ -20,6 +20,8 @@ mod documents;
 mod fleet;
 #[path = "contract/gitops.rs"]
 mod gitops;
+#[path = "contract/hooks.rs"]
+mod hooks;
 #[path = "contract/instances.rs"]
 mod instances;
 #[path = "contract/journal.rs"]

@@ -17,6 +17,8 @@ mod gitops;
 mod looking;
 #[path = "engine/mended.rs"]
 mod mended;
+#[path = "engine/moments.rs"]
+mod moments;
 #[path = "engine/properties.rs"]
 mod properties;
 #[path = "engine/rules.rs"]

@@ -1,10 +1,8 @@
 //! One change of one service from a version to another, as its document declares it.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::{GateName, RolloutName, ServiceName, Span, Strategy, VersionName};
+use super::{GateName, Hook, RolloutHook, RolloutName, ServiceName, Span, Strategy, VersionName};
 
 /// A rollout's document, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +20,9 @@ pub struct Rollout {
     pub strategy: Strategy,
     /// Who starts and stops instances; nobody means that Tidegate waits for them to appear.
     pub replace: Option<Hook>,
+    /// Who has a say on its way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<RolloutHook>,
     /// The gates that judge it.
     pub gates: Vec<GateName>,
     /// How long to watch at the end, and with how many old instances held back.
@@ -41,27 +42,4 @@ pub struct Bake {
     pub span: Span,
     /// So many old instances stay until the end of it.
     pub holdback: u32,
-}
-
-/// A call to the outside that starts or stops one instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// A program with its arguments, without a shell. `{instance}`, `{version}`, `{service}` and
-    /// `{action}` (`start` or `stop`) are filled in.
-    Exec {
-        /// The program, then its arguments.
-        argv: Vec<String>,
-        /// It is ended after this long.
-        timeout: Span,
-    },
-    /// An HTTP POST of a JSON object with the same four fields.
-    Post {
-        /// Where to.
-        url: String,
-        /// Headers to send along.
-        headers: BTreeMap<String, String>,
-        /// It has failed after this long.
-        timeout: Span,
-    },
 }

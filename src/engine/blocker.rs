@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::HookAction;
 use super::rules::{self, Rule};
+use super::{HookAction, Moment, Standing};
 use crate::domain::{
     Approval, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span, ThenDo, Time,
     VersionName, Weight, counted,
@@ -107,6 +107,15 @@ pub enum Wait {
         version: VersionName,
         /// So many are missing.
         missing: u32,
+    },
+    /// Somebody has a say, and has not let it pass.
+    Moment {
+        /// Before or after what.
+        moment: Moment,
+        /// Who.
+        hook: String,
+        /// What they say.
+        stands: Standing,
     },
     /// Proxies that are not connected can acknowledge and prove nothing.
     LostProxies {
@@ -215,6 +224,14 @@ impl Wait {
             (Self::Nacked { proxy: a, nack: m }, Self::Nacked { proxy: b, nack: n }) => {
                 a == b && m == n
             }
+            (
+                Self::Moment {
+                    moment: a, hook: h, ..
+                },
+                Self::Moment {
+                    moment: b, hook: g, ..
+                },
+            ) => a == b && h == g,
             (Self::Rule { policy: a, rule: r }, Self::Rule { policy: b, rule: s }) => {
                 a == b && r.continues(s)
             }
@@ -225,6 +242,11 @@ impl Wait {
     /// Does a freeze or a house rule hold it?
     pub fn is_house_rule(&self) -> bool {
         matches!(self, Self::Frozen { .. } | Self::Rule { .. })
+    }
+
+    /// Does somebody's word hold it, by a rule or at a moment?
+    pub(super) fn holds_back(&self) -> bool {
+        self.is_house_rule() || matches!(self, Self::Moment { stands, .. } if stands.is_said())
     }
 
     /// The next command for somebody who does not want to wait.
@@ -244,6 +266,7 @@ impl Wait {
             }
             Self::Drain { .. } => "`tidegate rollout skip` releases it unproven",
             Self::HookFailed { .. } => "`tidegate rollout retry` calls it again, `skip` goes on",
+            Self::Moment { .. } => "`tidegate rollout skip` goes on without it, `retry` asks again",
             Self::Instances { .. } => {
                 "start them, or let `replace` in the rollout's document do it"
             }
@@ -329,6 +352,11 @@ impl fmt::Display for Wait {
             } => {
                 write!(f, "the {action} hook for {instance} failed: {error}")
             }
+            Self::Moment {
+                moment,
+                hook,
+                stands,
+            } => write!(f, "{moment}: {hook} {stands}"),
             Self::Instances { version, missing } => {
                 write!(
                     f,

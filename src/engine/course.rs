@@ -1,12 +1,12 @@
 //! What a rollout has to go by in a turn, whatever its strategy: which version comes, how many instances
 //! are wanted, and how it ends.
 
-use super::instances::begin_leaving;
-use super::rules;
+use super::instances::{begin_leaving, stage_of};
 use super::state::{Bake, RolloutState, Started};
 use super::turn::{Subject, Turn};
-use super::{Cause, Outcome, Record, Stage, StageKind, Stand, Turned, Wait};
-use crate::domain::{InstanceId, RolloutName, ServiceName, Span, VersionName};
+use super::{Actor, Cause, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait};
+use super::{moments, rules};
+use crate::domain::{InstanceId, PlaceName, RolloutName, ServiceName, Span, VersionName, When};
 
 /// A running rollout.
 #[derive(Clone)]
@@ -42,6 +42,54 @@ impl Course {
             is_held: !rules::freezes(turn, state).is_empty(),
             has_hook: state.spec.replace.is_some(),
         })
+    }
+
+    /// Turns a rollout round. Old instances that only began to leave serve on; the rest goes back through the
+    /// same steps. Gives the way back, unless it had not begun.
+    pub(super) fn turn_round(
+        turn: &mut Turn<'_>,
+        rollout: &RolloutName,
+        by: Actor,
+        reason: Option<String>,
+        how: Turned,
+    ) -> Option<Self> {
+        turn.record(Record::RolloutAborted {
+            rollout: rollout.clone(),
+            by,
+            reason,
+            how,
+        });
+        let course = Self::of(turn, rollout)?;
+        course.put_back(turn, how);
+        Some(course)
+    }
+
+    /// Old instances that only began to leave serve on.
+    fn put_back(&self, turn: &mut Turn<'_>, how: Turned) {
+        let lanes = self.state(turn).lanes.iter();
+        let lanes: Vec<PlaceName> = lanes.filter_map(|lane| lane.place.clone()).collect();
+        let is_concerned = |stand: &Stand| {
+            let in_wave = lanes.iter().any(|place| place.holds(&stand.locality));
+            let is_old = stand.version == self.from && stand.stage.goes();
+            is_old && (how != Turned::ThisWave || in_wave)
+        };
+        for id in turn.ids(&self.service, is_concerned) {
+            let Some(stage) = stage_of(turn, &self.service, &id) else {
+                continue;
+            };
+            let by = stage.cause();
+            let ours = matches!(by, Some(Cause::Rollout(by)) if self.state(turn).answers_for(by));
+            if ours && Stage::may_become(&stage, &Stage::Serving) {
+                let why = "the rollout turned round";
+                turn.move_to(&self.service, &id, Stage::Serving, why);
+            }
+        }
+    }
+
+    /// Has the rollout turned round since, or ended?
+    pub(super) fn is_past(&self, turn: &Turn<'_>) -> bool {
+        let state = self.state(turn);
+        state.turned != self.turned || state.over()
     }
 
     /// Its part of the state.
@@ -155,6 +203,12 @@ impl Course {
             let missing = goal - here;
             turn.wait(self.subject(), Wait::Instances { version, missing });
         }
+    }
+
+    /// Does everybody who wants to hear of the end first let it pass?
+    pub(super) fn may_end(&self, turn: &mut Turn<'_>, outcome: Outcome) -> bool {
+        let outcome = Some(outcome);
+        moments::pass(turn, self, When::After, Portion::Rollout { outcome })
     }
 
     /// It is over.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, HookCall};
+use super::{Entry, HookAsk, HookCall};
 use crate::domain::{Hook, Plan};
 
 /// Something to be done. Records come before what rests on them; whoever carries effects out
@@ -20,6 +20,15 @@ pub enum Effect {
         hook: Hook,
         /// What it is asked.
         call: HookCall,
+    },
+    /// Ask a hook whether a rollout may go on, and say [`super::Event::HookSaid`] afterwards.
+    Consult {
+        /// The hook.
+        hook: Hook,
+        /// What it is told.
+        ask: HookAsk,
+        /// The how manieth try in a row this is, from 1.
+        attempt: u32,
     },
     /// Tell the proxies.
     Publish(Arc<Plan>),

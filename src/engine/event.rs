@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::HookAnswer;
 use crate::domain::{
     Documents, Generation, Instance, InstanceId, Nack, ProxyId, ProxyIdentity, ServiceName,
     VersionName,
@@ -55,6 +56,13 @@ pub enum Event {
         key: String,
         /// What it answered, or what went wrong. Whoever makes calls cuts both to a limit.
         result: Result<String, String>,
+    },
+    /// A hook was asked whether a rollout may go on.
+    HookSaid {
+        /// The key by which it was asked.
+        key: String,
+        /// What it said.
+        answer: HookAnswer,
     },
     /// A proxy did or said something.
     Proxy {

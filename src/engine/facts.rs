@@ -25,10 +25,21 @@ pub(super) struct Facts {
     pub(super) proxies: BTreeMap<ProxyId, ProxyFacts>,
     /// When each generation that is not yet in force was published.
     pub(super) unacknowledged: BTreeMap<Generation, Time>,
+    /// Hooks that hold and have been asked again since.
+    pub(super) asking: BTreeMap<String, Asking>,
     /// What addresses were asked that house rules depend on, and what they answered.
     pub(super) questions: BTreeMap<String, Asked>,
     /// What proxies have shown of draining instances.
     pub(super) witnesses: BTreeMap<(ServiceName, InstanceId), BTreeMap<ProxyId, Witness>>,
+}
+
+/// How it stands with asking a hook again that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// It said the same as before, then.
+    Heard(Time),
+    /// It has not answered yet.
+    Open,
 }
 
 /// A question and its answer.

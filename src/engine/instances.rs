@@ -12,9 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::barrier::{Asked, Drain, barrier, drains, not_using};
 use super::turn::{Subject, Turn};
-use super::{Cause, HookAction, Record, RolloutState, ServiceState, Stage, StageKind, Stand, Wait};
+use super::{
+    Cause, HookAction, HookState, Record, RolloutState, ServiceState, Stage, StageKind, Stand, Wait,
+};
 use crate::domain::{
-    EndpointState, Generation, Instance, InstanceId, Service, ServiceName, Time, VersionName,
+    EndpointState, Generation, Instance, InstanceId, RolloutName, Service, ServiceName, Time,
+    VersionName,
 };
 
 /// Takes in all that a source knows.
@@ -74,7 +77,7 @@ fn see(turn: &mut Turn<'_>, service: &ServiceName, instance: Instance) {
 /// Drops an instance: lost, if proxies might still use it, else merely gone.
 fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: &Stage) {
     turn.facts.forget(service, id);
-    nothing_to_stop(turn, service, id);
+    nothing_to_stop(turn, service, id, "the instance is gone");
     let (service, instance) = (service.clone(), id.clone());
     if stage.endpoint().is_some() {
         turn.touch(&service);
@@ -89,29 +92,39 @@ fn forget(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId, stage: &S
     }
 }
 
-/// What is gone need not be stopped any more; made again, the call could hit another instance that
-/// has come under the same id.
-fn nothing_to_stop(turn: &mut Turn<'_>, service: &ServiceName, id: &InstanceId) {
-    let rollouts = turn
-        .state
-        .rollouts
-        .values()
-        .filter(|rollout| !rollout.over());
-    let open = rollouts.flat_map(|rollout| {
-        let stops = rollout.hooks.open().filter(|hook| {
-            let call = &hook.call;
-            (call.action, &call.service, &call.instance) == (HookAction::Stop, service, id)
-        });
-        stops.map(|hook| (rollout.spec.name.clone(), hook.call.key.clone()))
-    });
+/// What is gone, or put back, is not to be stopped any more; made again, the call could hit another instance that
+/// has come under the same id, or one that serves.
+pub(super) fn nothing_to_stop(
+    turn: &mut Turn<'_>,
+    service: &ServiceName,
+    id: &InstanceId,
+    why: &str,
+) {
+    let open = open_stops(turn, service, id);
+    let open = open.map(|(rollout, stop)| (rollout.clone(), stop.call.key.clone()));
     for (rollout, key) in open.collect::<Vec<_>>() {
-        let output = "the instance is gone".to_owned();
         turn.record(Record::HookDone {
             rollout,
             key,
-            output,
+            output: why.to_owned(),
         });
     }
+}
+
+/// The calls that are to stop an instance and have not ended well.
+pub(super) fn open_stops<'a>(
+    turn: &'a Turn<'_>,
+    service: &'a ServiceName,
+    id: &'a InstanceId,
+) -> impl Iterator<Item = (&'a RolloutName, &'a HookState)> {
+    let rollouts = turn.state.rollouts.values().filter(|r| !r.over());
+    rollouts.flat_map(move |rollout| {
+        let stops = rollout.hooks.open().filter(move |hook| {
+            let call = &hook.call;
+            (call.action, &call.service, &call.instance) == (HookAction::Stop, service, id)
+        });
+        stops.map(|stop| (&rollout.spec.name, stop))
+    })
 }
 
 /// Drops instances that their source no longer knows.

@@ -4,9 +4,13 @@
 //! and nothing that it could compute.
 
 mod about;
+mod entry;
+mod moment;
 mod parts;
 mod sentence;
 
+pub use entry::Entry;
+pub use moment::{HookAnswer, HookAsk, Moment, Portion};
 pub use parts::{HookAction, HookCall, Origin, Outcome, Split, Turned};
 
 use serde::{Deserialize, Serialize};
@@ -16,15 +20,6 @@ use crate::domain::{
     Documents, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity, Rollout,
     RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
 };
-
-/// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// When it was decided.
-    pub at: Time,
-    /// What was decided.
-    pub record: Record,
-}
 
 /// A decision, or a fact that decisions rest on and that must outlive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +94,28 @@ pub enum Record {
         /// Why.
         reason: Option<String>,
     },
+    /// A hook said something new, or what it said is passed over.
+    HookAnswered {
+        /// The rollout.
+        rollout: RolloutName,
+        /// The key by which it was asked.
+        key: String,
+        /// Who.
+        hook: String,
+        /// Before or after what.
+        moment: Moment,
+        /// What it said.
+        answer: HookAnswer,
+    },
+    /// A hook is asked whether a rollout may go on, perhaps again.
+    HookAsked {
+        /// Which of the rollout's hooks, from 0.
+        hook: u32,
+        /// What it is told.
+        ask: Box<HookAsk>,
+        /// The how manieth try in a row this is, from 1; one that holds is asked again without counting it.
+        attempt: u32,
+    },
     /// A hook is called, perhaps again.
     HookCalled {
         /// The rollout.
@@ -106,7 +123,7 @@ pub enum Record {
         /// What for.
         call: HookCall,
         /// The how manieth attempt this is, from 1; a restart repeats one without counting it.
-        #[serde(default = "once")]
+        #[serde(default = "parts::once")]
         attempt: u32,
     },
     /// A hook call ended well, or was skipped by an operator.
@@ -427,9 +444,4 @@ pub enum Record {
         /// The service.
         service: ServiceName,
     },
-}
-
-/// Journals of the first versions do not count attempts.
-const fn once() -> u32 {
-    1
 }

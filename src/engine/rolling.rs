@@ -17,8 +17,10 @@ use super::rules::{self, Move};
 use super::shift;
 use super::state::{Bake, Batch, Lane};
 use super::turn::Turn;
-use super::{Cause, Outcome, Record, Stage, StageKind, Stand, Wait};
-use crate::domain::{PlaceName, Rolling, RolloutName};
+use super::{
+    Cause, InstanceState, Outcome, Portion, Record, Stage, StageKind, Stand, Wait, moments,
+};
+use crate::domain::{InstanceId, PlaceName, Rolling, RolloutName, When};
 
 /// A lane of a rollout in this turn.
 pub(super) struct Roll {
@@ -111,6 +113,9 @@ impl Roll {
             turn.wait(self.course.subject(), hold);
             return false;
         }
+        if !self.passes_batch(turn, When::Before) {
+            return false;
+        }
         let (members, last_zone) = self.next_members(turn, size);
         turn.record(Record::BatchBegan {
             rollout: self.course.name.clone(),
@@ -164,7 +169,7 @@ impl Roll {
         };
         // After the bake those that were held back are replaced, too.
         let done = self.to_replace(turn) == 0 && self.fill_up(turn, self.lane.desired);
-        if done && !self.any_on_its_way_out(turn) {
+        if done && !self.any_on_its_way_out(turn) && self.course.may_end(turn, outcome) {
             self.course.end(turn, outcome, None);
         }
     }
@@ -215,7 +220,8 @@ impl Roll {
             self.wait_for_new(turn, goal);
         }
         let members_done = self.let_go(turn, batch);
-        if serving >= goal && members_done && hooks_done {
+        let done = serving >= goal && members_done && hooks_done;
+        if done && self.passes_batch(turn, When::After) {
             turn.record(Record::BatchDone {
                 rollout: self.course.name.clone(),
                 lane: self.lane.place.clone(),
@@ -246,18 +252,17 @@ impl Roll {
         let service = &self.course.service;
         let mut all_gone = true;
         for id in &batch.members {
-            let Some(known) = turn.instance(service, id) else {
+            let known = turn.instance(service, id);
+            let is_old = |known: &&InstanceState| known.instance.version != self.course.new;
+            let stage = known.filter(is_old).map(|known| known.stage.clone());
+            // One that fell sick before its proxies heard of it again takes nothing: it is gone, too.
+            let Some(stage) = stage.filter(|stage| {
+                let kind = stage.kind();
+                ![StageKind::Released, StageKind::Registered, StageKind::Ready].contains(&kind)
+            }) else {
+                all_gone &= self.passes(turn, When::After, id);
                 continue;
             };
-            let stage = known.stage.clone();
-            // One that fell sick before its proxies heard of it again takes nothing: it is gone, too.
-            let out = matches!(
-                stage,
-                Stage::Released { .. } | Stage::Registered | Stage::Ready
-            );
-            if out || known.instance.version == self.course.new {
-                continue;
-            }
             all_gone = false;
             if !stage.kind().stays() {
                 continue;
@@ -269,11 +274,32 @@ impl Roll {
                 turn.wait(self.course.subject(), Wait::Ready { ready, floor });
                 continue;
             }
+            if !self.passes(turn, When::Before, id) {
+                continue;
+            }
             let cause = Cause::Rollout(self.course.name.clone());
             let why = format!("{} replaces it by {}", self.course.name, self.course.new);
             begin_leaving(turn, service, id, &stage, cause, &why);
         }
         all_gone
+    }
+
+    // --- who has a say
+
+    fn passes_batch(&self, turn: &mut Turn<'_>, when: When) -> bool {
+        let (number, place) = (self.lane.batches_done + 1, self.lane.place.clone());
+        moments::pass(turn, &self.course, when, Portion::Batch { number, place })
+    }
+
+    fn passes(&self, turn: &mut Turn<'_>, when: When, instance: &InstanceId) -> bool {
+        let (number, place) = (self.lane.batches_done + 1, self.lane.place.clone());
+        let instance = instance.clone();
+        let portion = Portion::Instance {
+            instance,
+            number,
+            place,
+        };
+        moments::pass(turn, &self.course, when, portion)
     }
 
     // --- counts

@@ -7,7 +7,8 @@ use super::instances::{
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
 use super::{
-    Origin, Outcome, Record, Stage, StageKind, Stand, Wait, rolling, rules, shift, wanted, waves,
+    Origin, Outcome, Record, Stage, StageKind, Stand, Wait, moments, rolling, rules, shift, wanted,
+    waves,
 };
 use crate::domain::{Generation, RolloutName, Service, ServiceName, Strategy, VersionName};
 
@@ -117,7 +118,7 @@ fn run(
         .chain(rules)
         .chain(in_the_way.iter().cloned());
     turn.wait_all(&Subject::Rollout(name.clone()), waits.collect());
-    if may_step {
+    if may_step && moments::may_move(turn, name) {
         match turn.state.rollouts[name].spec.strategy {
             Strategy::Rolling(_) => rolling::advance(turn, name),
             Strategy::Waves(_) => waves::advance(turn, name),

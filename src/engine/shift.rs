@@ -40,8 +40,11 @@ pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
     let (span, keep) = (state.spec.bake.span, state.spec.keep_old);
     match state.steps.get(state.steps_done as usize).cloned() {
         Some(step) => work_on(turn, &course, &step),
-        None if course.bake(turn, span, 0) => course.end(turn, Outcome::Done, Some(keep)),
-        None => {}
+        None => {
+            if course.bake(turn, span, 0) && course.may_end(turn, Outcome::Done) {
+                course.end(turn, Outcome::Done, Some(keep));
+            }
+        }
     }
 }
 
@@ -52,7 +55,7 @@ fn go_back(turn: &mut Turn<'_>, course: &Course) {
     }
     let others_gone = course.let_go(turn, |stand| stand.version != course.from);
     let stopped = stop_released(turn, course);
-    if others_gone && stopped {
+    if others_gone && stopped && course.may_end(turn, Outcome::RolledBack) {
         release_weights(turn, &course.service);
         course.end(turn, Outcome::RolledBack, None);
     }

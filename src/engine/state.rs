@@ -4,6 +4,7 @@
 //! same plan, byte for byte, before it has heard from anybody. What is only observed (health,
 //! connections, requests in progress) is in [`super::facts`] and starts empty.
 
+mod asks;
 mod hooks;
 mod rollout;
 mod roster;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use asks::{AskState, AskStatus, Asks};
 pub use hooks::{HookState, HookStatus, Hooks};
 pub use rollout::{Bake, Batch, Lane, Pause, Report, RolloutState, Started};
 pub use roster::{Roster, Stand};
@@ -214,7 +216,10 @@ impl State {
                 self.rollouts.remove(rollout);
             }
             // Who asked for what follows.
-            Record::DrainAsked { .. } | Record::UndrainAsked { .. } => {}
+            Record::DrainAsked { .. } => {}
+            Record::UndrainAsked {
+                service, instance, ..
+            } => self.may_be_stopped_again(service, instance),
             Record::WeightsChosen { service, split, .. } => {
                 self.service_mut(service).split = Some(split.clone());
             }
@@ -351,12 +356,18 @@ impl State {
     }
 
     fn take_out(&mut self, service: &ServiceName, instance: &InstanceId) {
-        let gone = self.service_mut(service).instances.remove(instance);
-        let Some(version) = gone.map(|gone| gone.instance.version) else {
+        self.may_be_stopped_again(service, instance);
+        self.service_mut(service).instances.remove(instance);
+    }
+
+    fn may_be_stopped_again(&mut self, service: &ServiceName, instance: &InstanceId) {
+        let known = self.services.get(service);
+        let known = known.and_then(|state| state.instances.get(instance));
+        let Some(version) = known.map(|known| known.instance.version.clone()) else {
             return;
         };
         for rollout in self.running_on(service) {
-            rollout.hooks.is_gone(&version, instance);
+            rollout.hooks.may_stop_again(&version, instance);
         }
     }
 

@@ -235,7 +235,7 @@ pub enum Phase {
     Draining,
     /// Everything is moved; it is being watched.
     Baking,
-    /// A house rule holds it.
+    /// A house rule holds it, or a hook.
     Held,
     /// Somebody holds it, or must say that it goes on.
     Paused,

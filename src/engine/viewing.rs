@@ -192,7 +192,7 @@ impl Seen<'_> {
             } else {
                 Phase::Waiting
             }
-        } else if waits.iter().any(|wait| wait.on.is_house_rule()) && !drains {
+        } else if waits.iter().any(|wait| wait.on.holds_back()) && !drains {
             Phase::Held
         } else if matches!(rollout.bake, Bake::Began(_)) {
             Phase::Baking

@@ -41,6 +41,7 @@ fn ends(state: &State, subject: &Subject, wait: &Wait, since: Time) -> Option<Ti
     };
     match wait {
         Wait::Rule { rule, .. } => rule.until(),
+        Wait::Moment { stands, .. } => stands.until(),
         Wait::Bake { span, .. } | Wait::Step { span, .. } => Some(span.after(since)),
         Wait::Approval { give_up, .. } => give_up.map(|span| span.after(since)),
         Wait::Drain { instance, .. } => {

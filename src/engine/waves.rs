@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::course::Course;
 use super::turn::Turn;
-use super::{Outcome, Record, Stand, Turned, Wait, rolling, rules, shift};
-use crate::domain::{Pick, PlaceName, RolloutName, Span, Strategy, Wave};
+use super::{Outcome, Portion, Record, Stand, Turned, Wait, moments, rolling, rules, shift};
+use crate::domain::{Pick, PlaceName, RolloutName, Span, Strategy, Wave, When};
 
 /// Takes the rollout as far as it may go in this turn.
 pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
@@ -27,15 +27,22 @@ pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
     let wave = waves.waves.get(state.waves_done as usize).cloned();
     if let Some(wave) = wave {
         work_on(turn, &course, &wave);
-    } else if course.bake(turn, span, 0) {
+    } else if course.bake(turn, span, 0) && course.may_end(turn, Outcome::Done) {
         course.end(turn, Outcome::Done, None);
     }
 }
 
 fn work_on(turn: &mut Turn<'_>, course: &Course, wave: &Wave) {
     let back = course.turned == Some(Turned::ThisWave);
-    if !back && !may_begin(turn, course, wave) {
-        return;
+    let of_wave = || {
+        let wave = wave.name.clone();
+        Portion::Wave { wave }
+    };
+    if !back && course.state(turn).lanes.is_empty() {
+        let may_begin = !course.is_held && may_begin(turn, course, wave);
+        if !may_begin || !moments::pass(turn, course, When::Before, of_wave()) {
+            return;
+        }
     }
     let places: Vec<PlaceName> = course
         .state(turn)
@@ -52,6 +59,9 @@ fn work_on(turn: &mut Turn<'_>, course: &Course, wave: &Wave) {
             });
         }
     }
+    if course.is_past(turn) {
+        return;
+    }
     if back {
         if places.is_empty() {
             stand_still(turn, course, wave);
@@ -59,7 +69,8 @@ fn work_on(turn: &mut Turn<'_>, course: &Course, wave: &Wave) {
         return;
     }
     let begun = begin_lanes(turn, course, wave, places.len());
-    if places.is_empty() && !begun && course.bake(turn, wave.bake, 0) {
+    let done = places.is_empty() && !begun && course.bake(turn, wave.bake, 0);
+    if done && moments::pass(turn, course, When::After, of_wave()) {
         turn.record(Record::WaveDone {
             rollout: course.name.clone(),
             wave: wave.name.clone(),
@@ -70,7 +81,7 @@ fn work_on(turn: &mut Turn<'_>, course: &Course, wave: &Wave) {
 /// Has somebody let the wave begin, where somebody must?
 fn may_begin(turn: &mut Turn<'_>, course: &Course, wave: &Wave) -> bool {
     let state = course.state(turn);
-    let Some(approval) = wave.approve.as_ref().filter(|_| state.lanes.is_empty()) else {
+    let Some(approval) = &wave.approve else {
         return true;
     };
     if state.approved {
@@ -78,15 +89,9 @@ fn may_begin(turn: &mut Turn<'_>, course: &Course, wave: &Wave) -> bool {
     }
     let took = Span::between(state.progress, turn.now);
     if let Some(limit) = approval.give_up.filter(|limit| took >= *limit) {
-        turn.record(Record::RolloutAborted {
-            rollout: course.name.clone(),
-            by: super::Actor("tidegate".to_owned()),
-            reason: Some(format!(
-                "nobody let wave {} begin within {limit}",
-                wave.name
-            )),
-            how: Turned::Back,
-        });
+        let why = format!("nobody let wave {} begin within {limit}", wave.name);
+        let by = super::Actor("tidegate".to_owned());
+        Course::turn_round(turn, &course.name, by, Some(why), Turned::Back);
         return false;
     }
     turn.wait(course.subject(), Wait::approval(approval, Some(&wave.name)));

@@ -16,7 +16,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::domain::{ServiceName, VersionName};
-use crate::engine::{Entry, Outcome, Record, Stage, View};
+use crate::engine::{Entry, HookAnswer, Outcome, Record, Stage, View};
 use crate::secrets::{SecretState, SecretsView};
 use crate::serving::Refused;
 use families::Families;
@@ -140,7 +140,11 @@ impl Metrics {
             Record::InstanceLost { .. } => {
                 to.instances_lost.inc();
             }
-            Record::HookFailed { .. } => {
+            Record::HookFailed { .. }
+            | Record::HookAnswered {
+                answer: HookAnswer::Fails(_) | HookAnswer::Silent(_),
+                ..
+            } => {
                 to.hooks_failed.inc();
             }
             Record::RolloutEnded { outcome, .. } => Self::rollout_ended(to, *outcome),

@@ -1,24 +1,28 @@
 //! Hook calls: a program is run, or an address is posted to, and the engine hears how it went.
+//!
+//! Two kinds of calls go the same way: those that start and stop instances, which work or fail, and those that
+//! have a say in a rollout, which pass, hold or fail. Both carry the key by which a repetition is known, and what
+//! they are told is the same in a body, in arguments and in the environment. Whether to call again is the
+//! engine's decision.
 
-use std::process::Stdio;
-use std::time::Duration;
+mod exec;
+mod post;
+#[cfg(test)]
+mod tests;
+mod told;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
 
-use super::causes::chain;
+use exec::Ran;
+use told::Told;
+
+use super::http::Reply;
 use crate::domain::Hook;
-use crate::engine::{Event, HookCall};
+use crate::engine::{Event, HookAnswer, HookAsk, HookCall};
 use crate::process::Tasks;
 
 /// How much of a hook's answer or output is kept in the journal.
-const ANSWER_BYTES_MAX: usize = 2048;
-
-/// How long an answer's body is listened to, once its status has come.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+const WORDS_BYTES_MAX: usize = 2048;
 
 /// Makes calls; each is a task of its own.
 #[derive(Clone, Debug)]
@@ -27,18 +31,25 @@ pub(super) struct Hooks {
     events: mpsc::Sender<Event>,
 }
 
+/// What came of a call that was answered at all.
+#[derive(Debug)]
+enum Heard {
+    Ran(Ran),
+    Replied(Reply),
+}
+
 impl Hooks {
     /// Answers go to `events`.
     pub(super) fn new(tasks: Tasks, events: mpsc::Sender<Event>) -> Self {
         Self { tasks, events }
     }
 
-    /// Makes one call. Its answer is an event, also when it takes too long.
+    /// Has an instance started or stopped. The answer is an event, also when it takes too long.
     pub(super) fn call(&self, hook: Hook, call: HookCall) {
         let events = self.events.clone();
         self.tasks.spawn("hook", async move {
             let key = call.key.clone();
-            let result = carry_out(&hook, &call).await;
+            let result = work(&hook, &call).await;
             if let Err(error) = &result {
                 tracing::warn!(key, error, "Hook failed");
             }
@@ -46,185 +57,68 @@ impl Hooks {
             let _ = events.send(Event::HookDone { key, result }).await;
         });
     }
+
+    /// Asks whether a rollout may go on. The answer is an event, also when it takes too long.
+    pub(super) fn consult(&self, hook: Hook, ask: HookAsk, attempt: u32) {
+        let events = self.events.clone();
+        self.tasks.spawn("hook", async move {
+            let answer = say(&hook, &ask, attempt).await;
+            let key = ask.key;
+            if !matches!(answer, HookAnswer::Passes(_)) {
+                tracing::warn!(key, ?answer, "Hook does not let a rollout pass");
+            }
+            // As above.
+            let _ = events.send(Event::HookSaid { key, answer }).await;
+        });
+    }
 }
 
-/// What a call was answered, or why it failed; both cut to [`ANSWER_BYTES_MAX`].
-async fn carry_out(hook: &Hook, call: &HookCall) -> Result<String, String> {
-    let (timeout, done) = match hook {
-        Hook::Exec { argv, timeout } => (
-            timeout,
-            tokio::time::timeout(timeout.duration(), exec(argv, call)).await,
-        ),
+/// What a call that starts or stops an instance said, or why it failed.
+async fn work(hook: &Hook, call: &HookCall) -> Result<String, String> {
+    let told = Told::new(&call.key, 1, call)?;
+    let done = match carry_out(hook, &told).await? {
+        Heard::Ran(ran) => ran.success(),
+        Heard::Replied(reply) => {
+            let said = reply.success();
+            said.map_err(|error| format!("{} {error}", hook.whom()))
+        }
+    };
+    done.map(beginning).map_err(beginning)
+}
+
+/// What a hook that has a say answers.
+async fn say(hook: &Hook, ask: &HookAsk, attempt: u32) -> HookAnswer {
+    let heard = match Told::new(&ask.key, attempt, ask) {
+        Ok(told) => carry_out(hook, &told).await,
+        Err(error) => Err(error),
+    };
+    match heard {
+        Ok(Heard::Ran(ran)) => ran.answer(),
+        Ok(Heard::Replied(reply)) => post::answer(reply),
+        Err(error) => HookAnswer::Silent(beginning(error)),
+    }
+}
+
+async fn carry_out(hook: &Hook, told: &Told) -> Result<Heard, String> {
+    match hook {
+        Hook::Exec { argv, timeout } => exec::run(argv, told, *timeout).await.map(Heard::Ran),
         Hook::Post {
             url,
             headers,
             timeout,
+            sign,
         } => {
-            let post = post(url, headers.iter(), call);
-            (
-                timeout,
-                tokio::time::timeout(timeout.duration(), post).await,
-            )
-        }
-    };
-    done.unwrap_or_else(|_| Err(format!("no answer within {timeout}")))
-}
-
-async fn exec(argv: &[String], call: &HookCall) -> Result<String, String> {
-    let filled: Vec<String> = argv.iter().map(|argument| fill(argument, call)).collect();
-    let Some((program, arguments)) = filled.split_first() else {
-        return Err("the hook names no program".to_owned());
-    };
-    let output = tokio::process::Command::new(program)
-        .args(arguments)
-        .env("TIDEGATE_ACTION", call.action.to_string())
-        .env("TIDEGATE_SERVICE", call.service.as_str())
-        .env("TIDEGATE_INSTANCE", call.instance.as_str())
-        .env("TIDEGATE_VERSION", call.version.as_str())
-        .env("TIDEGATE_KEY", &call.key)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| format!("`{program}` does not run: {error}"))?;
-    if output.status.success() {
-        return Ok(tail(&output.stdout));
-    }
-    Err(format!(
-        "`{program}` ended with {}: {}",
-        output.status,
-        tail(&output.stderr)
-    ))
-}
-
-/// Fills in what a hook may ask for by name.
-fn fill(argument: &str, call: &HookCall) -> String {
-    argument
-        .replace("{action}", &call.action.to_string())
-        .replace("{service}", call.service.as_str())
-        .replace("{instance}", call.instance.as_str())
-        .replace("{version}", call.version.as_str())
-}
-
-async fn post(
-    url: &str,
-    headers: impl Iterator<Item = (&String, &String)>,
-    call: &HookCall,
-) -> Result<String, String> {
-    let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
-    let mut request = hyper::Request::post(url).header("content-type", "application/json");
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    let request = request
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| error.to_string())?;
-    exchange(request)
-        .await
-        .map_err(|error| format!("{url} {error}"))
-}
-
-/// What a request is answered, from its beginning, cut to [`ANSWER_BYTES_MAX`]; or what went wrong.
-pub(super) async fn exchange(request: hyper::Request<Full<Bytes>>) -> Result<String, String> {
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_http1()
-        .build();
-    let client = Client::builder(TokioExecutor::new())
-        .pool_idle_timeout(Duration::ZERO)
-        .build(connector);
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| format!("does not answer: {}", chain(&error)))?;
-    let status = response.status();
-    let said = beginning(response.into_body()).await;
-    if status.is_success() {
-        return Ok(said);
-    }
-    Err(format!("answered {status}: {said}"))
-}
-
-/// What a body says within its limits. The status has been said already, so a body that does not end
-/// makes no failure of it.
-async fn beginning(mut body: hyper::body::Incoming) -> String {
-    let mut said = Vec::new();
-    let read = async {
-        while said.len() < ANSWER_BYTES_MAX
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            said.extend(frame.into_data().unwrap_or_default());
-        }
-    };
-    // Whatever has come by then is kept.
-    let _ = tokio::time::timeout(ANSWER_TIME_MAX, read).await;
-    said.truncate(ANSWER_BYTES_MAX);
-    String::from_utf8_lossy(&said).trim().to_owned()
-}
-
-fn tail(bytes: &[u8]) -> String {
-    let from = bytes.len().saturating_sub(ANSWER_BYTES_MAX);
-    String::from_utf8_lossy(&bytes[from..]).trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Span;
-    use crate::engine::HookAction;
-
-    fn call() -> HookCall {
-        HookCall {
-            key: "k".into(),
-            action: HookAction::Start,
-            service: "cart".parse().unwrap(),
-            instance: "i-1".parse().unwrap(),
-            version: "v2".parse().unwrap(),
+            let post = post::post(url, headers, sign.as_ref(), told);
+            match tokio::time::timeout(timeout.duration(), post).await {
+                Ok(replied) => replied.map(Heard::Replied),
+                Err(_) => Err(format!("no answer within {timeout}")),
+            }
         }
     }
+}
 
-    #[tokio::test]
-    async fn a_program_gets_its_arguments_filled_in_and_fails_with_its_words() {
-        for (argv, result) in [
-            (
-                vec![
-                    "test",
-                    "start i-1 v2 cart",
-                    "=",
-                    "{action} {instance} {version} {service}",
-                ],
-                Ok(String::new()),
-            ),
-            (vec!["echo", "{instance} is up"], Ok("i-1 is up".to_owned())),
-            (
-                vec![
-                    "sh",
-                    "-c",
-                    "echo no room for $TIDEGATE_INSTANCE >&2; exit 3",
-                ],
-                Err("`sh` ended with exit status: 3: no room for i-1".to_owned()),
-            ),
-        ] {
-            let argv = argv.into_iter().map(str::to_owned).collect();
-            let hook = Hook::Exec {
-                argv,
-                timeout: Span::secs(60),
-            };
-            assert_eq!(carry_out(&hook, &call()).await, result);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_program_that_takes_too_long_is_ended() {
-        let argv = vec!["sleep".to_owned(), "600".to_owned()];
-        let hook = Hook::Exec {
-            argv,
-            timeout: Span::millis(50),
-        };
-        assert_eq!(
-            carry_out(&hook, &call()).await,
-            Err("no answer within 50ms".to_owned())
-        );
-    }
+/// The beginning of a text, to the limit.
+fn beginning(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
+    text
 }

@@ -203,6 +203,7 @@ impl Mailbox {
             match effect {
                 Effect::Ask { url } => self.questions.ask(url),
                 Effect::Call { hook, call } => self.hooks.call(hook, call),
+                Effect::Consult { hook, ask, attempt } => self.hooks.consult(hook, ask, attempt),
                 Effect::Publish(_) | Effect::Record(_) | Effect::Resend => {}
             }
         }
@@ -316,7 +317,9 @@ impl Outcome {
                 }
                 Effect::Publish(plan) => self.plan = Some(plan),
                 Effect::Resend => self.resend = true,
-                call @ (Effect::Ask { .. } | Effect::Call { .. }) => self.calls.push(call),
+                call @ (Effect::Ask { .. } | Effect::Call { .. } | Effect::Consult { .. }) => {
+                    self.calls.push(call);
+                }
             }
         }
     }

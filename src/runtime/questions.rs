@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::hooks::exchange;
+use super::http::exchange;
 use crate::engine::Event;
 use crate::process::Tasks;
 
@@ -52,7 +52,8 @@ impl Questions {
 
 async fn get(url: &str) -> Result<String, String> {
     let request = hyper::Request::get(url).body(Full::new(Bytes::new()));
-    exchange(request.map_err(|error| error.to_string())?).await
+    let reply = exchange(request.map_err(|error| error.to_string())?).await?;
+    reply.success()
 }
 
 /// The answer that a body is.

@@ -7,8 +7,8 @@ use super::proxy::Key;
 use super::world::{Happening, Sim};
 use crate::domain::{Locality, Principal, RolloutName, ServiceName, Span, Time, VersionName};
 use crate::engine::{
-    Actor, Blocker, Cause, Command, Event, HookAction, HookCall, RolloutVerb, Stage, StageKind,
-    Verb, Wait,
+    Actor, Blocker, Cause, Command, Event, HookAction, HookAnswer, HookCall, RolloutVerb, Stage,
+    StageKind, Verb, Wait,
 };
 
 /// Hooks and addresses answer within this.
@@ -230,6 +230,17 @@ impl Sim<'_> {
             self.timeline.say(now, format!("refused: {refusal}"));
         }
         self.carry_out(effects);
+    }
+
+    /// A hook is asked whether a rollout may go on: it may.
+    pub(super) fn consulted(&mut self, key: String) {
+        let after = self.chance.up_to(ANSWERS_WITHIN);
+        self.soon(after, Happening::HookSays(key));
+    }
+
+    pub(super) fn hook_says(&mut self, key: String) {
+        let answer = HookAnswer::Passes(String::new());
+        self.event(Event::HookSaid { key, answer });
     }
 
     pub(super) fn hook_answers(&mut self, key: String) {

@@ -194,6 +194,7 @@ impl Sim<'_> {
             match effect {
                 Effect::Publish(plan) => self.published = Some(plan),
                 Effect::Call { call, .. } => self.called(call),
+                Effect::Consult { ask, .. } => self.consulted(ask.key),
                 Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {}
             }
         }

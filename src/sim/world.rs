@@ -40,6 +40,7 @@ pub(super) enum Happening {
     Discover,
     Flap(Key),
     HookAnswers(String),
+    HookSays(String),
     Mended(ProxyId),
     /// To a proxy, on that connection.
     PlanArrives(ProxyId, u32, Arc<Plan>),
@@ -285,6 +286,7 @@ impl<'a> Sim<'a> {
             Happening::Discover => self.discover(),
             Happening::Flap(key) => self.flap(key),
             Happening::HookAnswers(key) => self.hook_answers(key),
+            Happening::HookSays(key) => self.hook_says(key),
             Happening::Mended(id) => self.proxy_is_mended(id),
             Happening::PlanArrives(id, session, plan) => self.plan_arrives(id, session, plan),
             Happening::Probe(key) => self.probe(&key),
@@ -350,6 +352,7 @@ impl<'a> Sim<'a> {
                 Effect::Resend => self.resend(),
                 Effect::Ask { url } => self.asked(url),
                 Effect::Call { call, .. } => self.called(call),
+                Effect::Consult { ask, .. } => self.consulted(ask.key),
             }
         }
         if let Some(engine) = &self.engine {

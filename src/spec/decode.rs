@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::field::FIELD;
+use super::field::{FIELD, MANY};
 use super::problem::{Sink, did_you_mean, suggestion};
 use super::source::Place;
 use super::tree::{Key, Node, Value};
@@ -165,10 +165,20 @@ impl<'de> de::Deserializer<'de> for Decoder<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
+        if name != MANY {
+            return visitor.visit_newtype_struct(self);
+        }
+        let items = match &self.node.value {
+            Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(self.node),
+        };
+        visitor.visit_seq(Items {
+            rest: items.iter(),
+            sink: self.sink,
+        })
     }
 
     /// Only fields are read like this: both places as numbers, then the value if it fits.

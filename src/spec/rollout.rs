@@ -1,6 +1,5 @@
 //! Rollout documents: read, and written for who starts a rollout by a command.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -10,13 +9,14 @@ use serde_json::Value;
 use super::context::Context;
 use super::decode::decode;
 use super::field::{Field, Ignored};
+use super::hooks::{self, HooksSpec, ReplaceSpec};
 use super::source::Place;
 use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec, WaveSpec, Ways};
 use super::tree::Node;
 use super::words::{NameText, SpanText, VersionText};
 use crate::domain::{
-    BadName, Bake, GateName, Hook, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
-    Strategy, VersionName,
+    BadName, Bake, GateName, Kind, Rolling, Rollout, RolloutName, ServiceName, Span, Strategy,
+    VersionName,
 };
 
 /// One change of one service from a version to another.
@@ -39,6 +39,9 @@ pub(super) struct RolloutSpec {
     /// Who starts and stops instances; unless given, Tidegate waits for them to appear.
     #[serde(default)]
     replace: Field<ReplaceSpec>,
+    /// Who has a say before and after its parts; nobody unless given.
+    #[serde(default)]
+    hooks: Field<HooksSpec>,
     /// The gates that judge it.
     #[serde(default)]
     #[schemars(with = "Vec<NameText>")]
@@ -78,9 +81,6 @@ pub(super) struct RolloutSpec {
     stick_to: Field<Ignored>,
     #[serde(default)]
     #[schemars(skip)]
-    hooks: Field<Ignored>,
-    #[serde(default)]
-    #[schemars(skip)]
     approve: Field<Ignored>,
     #[serde(default)]
     #[schemars(skip)]
@@ -88,22 +88,6 @@ pub(super) struct RolloutSpec {
     #[serde(default)]
     #[schemars(skip)]
     if_unsure: Field<Ignored>,
-}
-
-/// Who starts and stops instances: either `exec` or `post`.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ReplaceSpec {
-    /// A program and its arguments, run without a shell; `{instance}`, `{version}`, `{service}`
-    /// and `{action}` (`start` or `stop`) are filled in.
-    exec: Field<Vec<Field<String>>>,
-    /// A URL that gets the same four fields as a JSON object.
-    post: Field<String>,
-    /// Headers to send along with `post`.
-    headers: Field<BTreeMap<String, String>>,
-    /// The call has failed after this long; 5m unless given.
-    #[schemars(with = "SpanText")]
-    timeout: Field<Span>,
 }
 
 /// The watch before a rollout is done.
@@ -211,7 +195,6 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
     cx.unsupported(&[
         ("alias", &spec.alias),
         ("stickTo", &spec.stick_to),
-        ("hooks", &spec.hooks),
         ("approve", &spec.approve),
         ("onWorse", &spec.on_worse),
         ("ifUnsure", &spec.if_unsure),
@@ -239,7 +222,11 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
             .hinted(at, "`keepOld` goes with `steps` or `blueGreen`", hint);
     }
     let replace_at = spec.replace.key().unwrap_or(at);
-    let replace = spec.replace.get().and_then(|r| replace(r, replace_at, cx));
+    let replace = spec
+        .replace
+        .get()
+        .and_then(|r| hooks::replace(r, replace_at, cx));
+    let hooks = hooks::hooks(spec.hooks, &strategy, cx);
     let gates = gates(spec.gates, cx);
     let bake = bake(spec.bake.or(BakeSpec::default()), &strategy, cx);
     let deadline = cx.span("deadline", spec.deadline, Span::secs(600));
@@ -251,49 +238,12 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         to,
         strategy,
         replace,
+        hooks,
         gates,
         bake,
         keep_old: spec.keep_old.or(Span::ZERO),
         deadline,
     })
-}
-
-fn replace(spec: ReplaceSpec, at: Place, cx: &Context<'_>) -> Option<Hook> {
-    let timeout = cx.span("timeout", spec.timeout, REPLACE_TIMEOUT);
-    if let (Some(exec), Some(post)) = (spec.exec.key(), spec.post.key()) {
-        cx.sink.problem(
-            exec.max(post),
-            "`replace` has either `exec` or `post`, not both",
-        );
-    }
-    if let Some(key) = spec.headers.key().filter(|_| !spec.post.is_given()) {
-        cx.sink.problem(key, "`headers` go with `post`");
-    }
-    if spec.exec.is_given() {
-        let at = spec.exec.at(at);
-        let argv: Vec<_> = spec
-            .exec
-            .get()?
-            .into_iter()
-            .filter_map(Field::get)
-            .collect();
-        if argv.first().is_none_or(String::is_empty) {
-            cx.sink.problem(at, "`exec` must name a program");
-        }
-        return Some(Hook::Exec { argv, timeout });
-    }
-    if spec.post.is_given() {
-        let at = spec.post.at(at);
-        let url = spec.post.get()?;
-        cx.http_url(&url, at, "https://ci.example/replace");
-        return Some(Hook::Post {
-            url,
-            headers: spec.headers.or(BTreeMap::new()),
-            timeout,
-        });
-    }
-    cx.sink.problem(at, "`replace` needs `exec` or `post`");
-    None
 }
 
 fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> {
@@ -384,6 +334,3 @@ pub(super) fn run_schema(generator: &mut SchemaGenerator) -> Schema {
 
 /// The gate that exists without a document.
 pub(super) const BUILT_IN_GATE: &str = "no-worse";
-
-/// How long starting or stopping an instance may take unless said otherwise.
-const REPLACE_TIMEOUT: Span = Span::secs(300);

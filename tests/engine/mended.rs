@@ -246,3 +246,36 @@ fn a_version_of_which_nothing_is_left_answers_for_nothing() {
     world.discover();
     world.until("the new version serves", 60, |w| w.weights() == "v2:100%");
 }
+
+#[test]
+fn what_is_put_back_is_not_stopped_by_a_call_that_failed_before() {
+    let mut world = fleet(3, 1);
+    world.helpful = false;
+    world.hooks = Hooks::Fail;
+    world.roll(in_place());
+    world.until("it cannot be stopped", 60, |w| {
+        w.why("next").contains("stop hook for v1-0 failed")
+    });
+    world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
+    undrain(&mut world, "v1-0").unwrap();
+    // Nothing is left that could be called again, and hit what serves.
+    finish(&mut world);
+    assert_eq!(world.serving("v1"), 3);
+}
+
+#[test]
+fn what_is_being_stopped_is_not_put_back() {
+    let mut world = fleet(3, 1);
+    world.hooks = Hooks::Silent;
+    world.roll(in_place());
+    world.until("it is being stopped", 60, |w| {
+        w.why("next").contains("stop hook")
+    });
+    world
+        .rollout_verb("next", RolloutVerb::Abort(Turned::Back))
+        .unwrap();
+    let refused = undrain(&mut world, "v1-0").unwrap_err();
+    assert_eq!(refused.to_string(), "v1-0 is just being stopped by a hook");
+}

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use tidegate::domain::{Amount, Bake, Rolling, Share, Span, ThenDo};
-use tidegate::engine::{Outcome, RolloutVerb, Turned, Verb, Wait};
+use tidegate::engine::{HookAnswer, Outcome, RolloutVerb, Turned, Verb, Wait};
 
 use crate::fleet::Habits;
 use crate::sample::{hook, name, rollout, service};
@@ -111,6 +111,9 @@ impl Setup {
         rollout.strategy = tidegate::domain::Strategy::Rolling(self.rolling.clone());
         rollout.bake = self.bake;
         rollout.replace = self.hooks.then(hook);
+        if self.seed.is_multiple_of(3) {
+            rollout.hooks = crate::moments::some_of_all(self.seed / 3);
+        }
         rollout
     }
 }
@@ -138,6 +141,7 @@ enum Happening {
     Resume,
     Retry,
     RollOn(bool),
+    Say(u64),
     Sick(u64),
     Skip,
     TargetEdited,
@@ -173,6 +177,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(H::Resume),
         1 => Just(H::Retry),
         2 => any::<bool>().prop_map(H::RollOn),
+        3 => which().prop_map(H::Say),
         3 => which().prop_map(H::Sick),
         2 => Just(H::Skip),
         1 => Just(H::TargetEdited),
@@ -261,6 +266,16 @@ impl Happening {
                 on.to = name(if *back { "v1" } else { "v3" });
                 world.roll(on);
             }
+            Self::Say(which) => {
+                let words = || format!("word {which}");
+                let said = match which % 4 {
+                    0 => Some(HookAnswer::Passes(words())),
+                    1 => Some(HookAnswer::Holds(words())),
+                    2 => Some(HookAnswer::Fails(words())),
+                    _ => Some(HookAnswer::Silent(words())),
+                };
+                world.says.insert("ci".to_owned(), said);
+            }
             Self::Sick(which) => {
                 if let Some(id) = instance(world, *which) {
                     world.set_health(&id, false);
@@ -344,6 +359,7 @@ fn must(world: &mut World, verb: RolloutVerb) {
 /// All is well again: whoever was away is back or forgotten, and operators clear the way.
 fn heal(world: &mut World, setup: &Setup) {
     world.hooks = Hooks::Work;
+    world.says.clear();
     world.habits.longest = Span::secs(3);
     let proxies: Vec<_> = world.proxies.keys().cloned().collect();
     for (number, id) in proxies.into_iter().enumerate() {

@@ -125,6 +125,7 @@ pub(crate) fn rollout(called: &str, to: &str) -> Rollout {
         to: name(to),
         strategy: rolling(1, 1, 0),
         replace: Some(hook()),
+        hooks: Vec::new(),
         gates: Vec::new(),
         bake: Bake {
             span: Span::ZERO,

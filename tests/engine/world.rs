@@ -12,8 +12,8 @@ use tidegate::domain::{
     Documents, Instance, InstanceId, Locality, Plan, ProxyId, Rps, Service, Span, Time, VersionName,
 };
 use tidegate::engine::{
-    Answer, Command, Effect, Engine, Event, HookAction, HookCall, ProxyEvent, Refusal, RolloutVerb,
-    State, Verb, Wait, plan,
+    Answer, Command, Effect, Engine, Event, HookAction, HookAnswer, HookAsk, HookCall, ProxyEvent,
+    Refusal, RolloutVerb, State, Verb, Wait, plan,
 };
 
 use crate::fleet::{Habits, Proxy, some};
@@ -56,6 +56,8 @@ enum Later {
     Discover,
     Hook(String, Result<String, String>),
     Probe(InstanceId),
+    /// What a hook of this name says to this key.
+    Say(String, String),
     Stop(InstanceId, VersionName),
 }
 
@@ -73,6 +75,10 @@ pub(crate) struct World {
     pub(crate) hooks: Hooks,
     /// The groups of who gives commands.
     pub(crate) groups: Vec<String>,
+    /// What hooks that have a say answer, by name, or that they say nothing; unless it is here, they let it pass.
+    pub(crate) says: BTreeMap<String, Option<HookAnswer>>,
+    /// The keys by which they were asked, and the how manieth try it was.
+    pub(crate) consulted: Vec<(String, u32)>,
     /// What addresses answer; those that are not here say nothing.
     pub(crate) answers: BTreeMap<String, Result<bool, String>>,
     /// Do instances that are missed appear, and released ones go, without a hook?
@@ -117,6 +123,8 @@ impl World {
             },
             hooks: Hooks::Work,
             groups: Vec::new(),
+            says: BTreeMap::new(),
+            consulted: Vec::new(),
             answers: BTreeMap::new(),
             helpful: true,
             same_ids: false,
@@ -247,6 +255,12 @@ impl World {
             Later::Discover => self.discover(),
             Later::Hook(key, result) => self.event(Event::HookDone { key, result }),
             Later::Probe(id) => self.probe(&id),
+            Later::Say(hook, key) => {
+                let passes = Some(HookAnswer::Passes(String::new()));
+                if let Some(answer) = self.says.get(&hook).cloned().unwrap_or(passes) {
+                    self.event(Event::HookSaid { key, answer });
+                }
+            }
             Later::Stop(id, version) => {
                 let there = self.instances.get(&id);
                 if there.is_some_and(|process| process.instance.version == version) {
@@ -333,6 +347,7 @@ impl World {
                 Effect::Ask { url } => self.soon(Span::millis(500), Later::Answer(url)),
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Call { call, .. } => self.called(call),
+                Effect::Consult { ask, attempt, .. } => self.consult(ask, attempt),
             }
         }
         self.truth.settle(self.engine.state());
@@ -369,6 +384,7 @@ impl World {
             match effect {
                 Effect::Publish(plan) => assert_eq!(Some(&plan), self.truth.published.as_ref()),
                 Effect::Call { call, .. } => self.called(call),
+                Effect::Consult { ask, attempt, .. } => self.consult(ask, attempt),
                 Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {
                     panic!("a start decides nothing: {effect:?}")
                 }
@@ -507,6 +523,19 @@ impl World {
             healthy,
             detail: if healthy { "200" } else { "503" }.to_owned(),
         });
+    }
+
+    // --- who has a say
+
+    fn consult(&mut self, ask: HookAsk, attempt: u32) {
+        let asked = &self.engine.state().rollouts[&ask.rollout].asks;
+        assert!(
+            asked.get(&ask.key).is_some(),
+            "7: {} is not written down",
+            ask.key
+        );
+        self.consulted.push((ask.key.clone(), attempt));
+        self.soon(Span::millis(500), Later::Say(ask.hook, ask.key));
     }
 
     // --- the orchestrator

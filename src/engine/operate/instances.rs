@@ -3,9 +3,9 @@
 use super::{answer, conflict, not_found};
 use crate::domain::{InstanceId, ServiceName, Span};
 use crate::engine::course::Course;
-use crate::engine::instances::{begin_leaving, stage_of};
+use crate::engine::instances::{begin_leaving, nothing_to_stop, open_stops, stage_of};
 use crate::engine::turn::Turn;
-use crate::engine::{Answer, Cause, Command, Proof, Record, Refusal, Stage};
+use crate::engine::{Answer, Cause, Command, HookStatus, Proof, Record, Refusal, Stage};
 
 pub(super) fn drain(
     turn: &mut Turn<'_>,
@@ -80,7 +80,14 @@ pub(super) fn undrain(
             answer(format!("{id} takes requests again"))
         }
         Stage::Removed { .. } | Stage::Released { .. } => {
+            if is_being_stopped(turn, service, id) {
+                return Err(conflict(
+                    format!("{id} is just being stopped by a hook"),
+                    "try again when the hook has answered",
+                ));
+            }
             turn.record(asked);
+            nothing_to_stop(turn, service, id, "it is put back");
             turn.move_to(service, id, Stage::Registered, "put back");
             answer(format!("{id} joins again once it is healthy"))
         }
@@ -120,6 +127,12 @@ fn may_come_back(
         format!("{id} is {stage}, and its version no longer serves {service}"),
         "a rollout to its version brings that back",
     ))
+}
+
+/// Has a hook been called to stop it that has not answered?
+fn is_being_stopped(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> bool {
+    let mut stops = open_stops(turn, service, id);
+    stops.any(|(_, stop)| stop.status == HookStatus::Called)
 }
 
 fn stage_now(turn: &Turn<'_>, service: &ServiceName, id: &InstanceId) -> Stage {

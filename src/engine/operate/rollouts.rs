@@ -2,14 +2,14 @@
 
 use super::may::may_approve;
 use super::{answer, conflict};
-use crate::domain::{PlaceName, Rollout, RolloutName, Span, counted};
+use crate::domain::{Rollout, RolloutName, Span, counted};
 use crate::engine::course::Course;
 use crate::engine::instances::stage_of;
 use crate::engine::state::{Bake, HookState, HookStatus, RolloutState};
 use crate::engine::turn::Turn;
 use crate::engine::{
     Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, Stage,
-    StageKind, Stand, Turned, hooks, rolling, rules, shift,
+    StageKind, Turned, hooks, moments, rolling, rules, shift,
 };
 
 pub(super) fn pause(
@@ -79,13 +79,8 @@ pub(super) fn abort(
             format!("`tidegate rollout abort {name}` turns all of it round"),
         ));
     }
-    turn.record(Record::RolloutAborted {
-        rollout: name.clone(),
-        by: by.by.clone(),
-        reason: by.reason.clone(),
-        how,
-    });
-    let Some(course) = Course::of(turn, name) else {
+    let (who, why) = (by.by.clone(), by.reason.clone());
+    let Some(course) = Course::turn_round(turn, name, who, why, how) else {
         turn.record(Record::RolloutEnded {
             rollout: name.clone(),
             outcome: Outcome::RolledBack,
@@ -93,7 +88,6 @@ pub(super) fn abort(
         });
         return answer(format!("{name} had not begun; it is over"));
     };
-    put_back(turn, &course, how);
     let from = &course.from;
     if how == Turned::AtOnce && shift::give_at_once(turn, &course) {
         return answer(format!(
@@ -111,31 +105,6 @@ pub(super) fn abort(
             format!("{name} goes back to {from}, which has nothing to take the traffic yet")
         }
     })
-}
-
-/// Old instances that only began to leave serve on.
-fn put_back(turn: &mut Turn<'_>, course: &Course, how: Turned) {
-    let lanes = course.state(turn).lanes.iter();
-    let lanes: Vec<PlaceName> = lanes.filter_map(|lane| lane.place.clone()).collect();
-    let is_concerned = |stand: &Stand| {
-        let in_wave = lanes.iter().any(|place| place.holds(&stand.locality));
-        stand.version == course.from && stand.stage.goes() && (how != Turned::ThisWave || in_wave)
-    };
-    for id in turn.ids(&course.service, is_concerned) {
-        let Some(stage) = stage_of(turn, &course.service, &id) else {
-            continue;
-        };
-        let by = stage.cause();
-        let ours = matches!(by, Some(Cause::Rollout(by)) if course.state(turn).answers_for(by));
-        if ours && Stage::may_become(&stage, &Stage::Serving) {
-            turn.move_to(
-                &course.service,
-                &id,
-                Stage::Serving,
-                "the rollout turned round",
-            );
-        }
-    }
 }
 
 /// Gives the word that a rollout waits for, or has its present step over now; with `all`, every step but
@@ -217,7 +186,7 @@ pub(super) fn retry(
         .filter(|hook| matches!(hook.status, HookStatus::Failed(_)))
         .map(|hook| hook.call.clone())
         .collect();
-    let calls = failed.len();
+    let calls = failed.len() + moments::ask_again(turn, rollout);
     for call in failed {
         hooks::call(turn, name, call);
     }
@@ -247,6 +216,10 @@ pub(super) fn skip(
             output: format!("skipped by {}", by.by),
         });
         return answer(said);
+    }
+    if let Some(passed) = moments::skip(turn, rollout, &by.by) {
+        turn.record(skipped(&name, format!("it goes on without {passed}"), by));
+        return answer(format!("{name} goes on without {passed}"));
     }
     for id in turn.ids(&service, |stand| stand.stage == StageKind::Draining) {
         if let Some(Stage::Draining {

@@ -13,6 +13,7 @@ impl Record {
             | Self::BatchDone { rollout, .. }
             | Self::BakeBegan { rollout }
             | Self::BakeDone { rollout }
+            | Self::HookAnswered { rollout, .. }
             | Self::HookCalled { rollout, .. }
             | Self::HookDone { rollout, .. }
             | Self::HookFailed { rollout, .. }
@@ -33,6 +34,7 @@ impl Record {
             | Self::WaveDone { rollout, .. }
             | Self::WaveRolledBack { rollout, .. }
             | Self::WeightsChosen { rollout, .. } => Some(rollout),
+            Self::HookAsked { ask, .. } => Some(&ask.rollout),
             Self::RolloutAmended { spec, .. } | Self::RolloutPlanned { spec, .. } => {
                 Some(&spec.name)
             }

@@ -87,6 +87,21 @@ impl fmt::Display for Record {
                     Some(line) => write!(f, ": {line}"),
                 }
             }
+            Self::HookAnswered {
+                rollout,
+                hook,
+                moment,
+                answer,
+                ..
+            } => write!(f, "{rollout}: {moment}: {hook} {answer}"),
+            Self::HookAsked { ask, attempt, .. } => {
+                let (rollout, moment, hook) = (&ask.rollout, &ask.moment, &ask.hook);
+                write!(f, "{rollout}: {moment}: {hook} is asked")?;
+                match attempt {
+                    1 => Ok(()),
+                    again => write!(f, ", try {again}"),
+                }
+            }
             Self::HookFailed {
                 rollout,
                 key,

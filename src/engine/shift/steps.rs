@@ -2,13 +2,15 @@
 
 use super::{give, start_missing};
 use crate::domain::{
-    Approval, PlaceName, Rollout, RolloutStep, Span, Stay, StepAction, Strategy, Weight,
+    Approval, PlaceName, Rollout, RolloutStep, Span, Stay, StepAction, Strategy, Weight, When,
 };
 use crate::engine::capacity::{carries, missing};
 use crate::engine::course::Course;
 use crate::engine::rules::{self, Move};
 use crate::engine::turn::Turn;
-use crate::engine::{Actor, Record, ServiceState, StageKind, Stand, Turned, Wait};
+use crate::engine::{
+    Actor, Portion, Record, ServiceState, StageKind, Stand, Turned, Wait, moments,
+};
 
 /// The steps of a rollout that begins now; none for one that replaces instance by instance. One that
 /// undoes another whose old instances are still there goes back in one.
@@ -89,6 +91,15 @@ pub(in crate::engine) fn work_on(turn: &mut Turn<'_>, course: &Course, step: &Ro
         turn.wait(course.subject(), hold);
         return;
     }
+    let of_step = || Portion::Step {
+        number: course.state(turn).steps_done + 1,
+        what: step.action.to_string(),
+    };
+    let (before, after) = (of_step(), of_step());
+    if course.state(turn).step_since.is_none() && !moments::pass(turn, course, When::Before, before)
+    {
+        return;
+    }
     let in_force = match &step.action {
         StepAction::Weight(share) => {
             // Where it takes over from another rollout, the version may have more than that already.
@@ -119,7 +130,9 @@ pub(in crate::engine) fn work_on(turn: &mut Turn<'_>, course: &Course, step: &Ro
         StepAction::Pause(approval) => approved(turn, course, approval, took),
         _ => stayed(turn, course, step, took),
     };
-    if let Some(why) = over.filter(|_| !course.is_held) {
+    if let Some(why) = over.filter(|_| !course.is_held)
+        && moments::pass(turn, course, When::After, after)
+    {
         turn.record(Record::StepDone {
             rollout,
             step: number,
@@ -183,12 +196,9 @@ fn approved(
         return Some("approved".to_owned());
     }
     if let Some(limit) = approval.give_up.filter(|limit| took >= *limit) {
-        turn.record(Record::RolloutAborted {
-            rollout: course.name.clone(),
-            by: Actor("tidegate".to_owned()),
-            reason: Some(format!("nobody approved it within {limit}")),
-            how: Turned::Back,
-        });
+        let why = format!("nobody approved it within {limit}");
+        let by = Actor("tidegate".to_owned());
+        Course::turn_round(turn, &course.name, by, Some(why), Turned::Back);
         return None;
     }
     turn.wait(course.subject(), Wait::approval(approval, None));

@@ -116,8 +116,8 @@ impl Hooks {
         self.undo((HookAction::Start, version.clone(), instance.clone()));
     }
 
-    /// The instance is gone; one that comes under its id may be stopped again.
-    pub(super) fn is_gone(&mut self, version: &VersionName, instance: &InstanceId) {
+    /// The instance is gone, or put back; what comes under its id may be stopped again.
+    pub(super) fn may_stop_again(&mut self, version: &VersionName, instance: &InstanceId) {
         self.undo((HookAction::Stop, version.clone(), instance.clone()));
     }
 

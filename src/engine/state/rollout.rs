@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::asks::Asks;
 use super::hooks::{HookStatus, Hooks};
 use crate::domain::{
     Approval, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy,
@@ -33,6 +34,9 @@ pub struct RolloutState {
     pub lanes: Vec<Lane>,
     /// So many waves are done.
     pub waves_done: u32,
+    /// So many times a wave went back.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub waves_undone: u32,
     /// The shares of the traffic that it goes through, where it does.
     pub steps: Vec<RolloutStep>,
     /// So many steps are done.
@@ -43,6 +47,9 @@ pub struct RolloutState {
     pub approved: bool,
     /// Every hook call made, in order; those of rollouts that it superseded too.
     pub hooks: Hooks,
+    /// The hooks that were asked whether it may go on, for what is not over yet.
+    #[serde(default, skip_serializing_if = "Asks::is_empty")]
+    pub asks: Asks,
     /// The rollouts that it superseded, and those that they had.
     pub superseded: Vec<RolloutName>,
     /// So many batches are done.
@@ -157,11 +164,13 @@ impl RolloutState {
             turned: None,
             lanes: Vec::new(),
             waves_done: 0,
+            waves_undone: 0,
             steps: Vec::new(),
             steps_done: 0,
             step_since: None,
             approved: false,
             hooks: Hooks::default(),
+            asks: Asks::default(),
             superseded: Vec::new(),
             batches_done: 0,
             bake: Bake::Ahead,
@@ -203,6 +212,15 @@ impl RolloutState {
             Some(_) => &started.from,
             None => &self.spec.to,
         })
+    }
+
+    /// Has anything of it begun?
+    pub fn has_moved(&self) -> bool {
+        let has_begun = |lane: &Lane| lane.place.is_some() || lane.batch.is_some();
+        self.steps_done + self.waves_done + self.batches_done > 0
+            || self.step_since.is_some()
+            || self.turned.is_some()
+            || self.lanes.iter().any(has_begun)
     }
 
     /// Does it wait for somebody's word?
@@ -289,8 +307,11 @@ impl RolloutState {
             Record::BatchDone { lane, .. } => {
                 self.batches_done += 1;
                 if let Some(lane) = self.lane_mut(lane.as_ref()) {
-                    lane.batch = None;
                     lane.batches_done += 1;
+                    let place = lane.place.clone();
+                    let members = lane.batch.take().map(|batch| batch.members);
+                    let members = members.unwrap_or_default();
+                    self.asks.leave_batch(place.as_ref(), &members);
                 }
             }
             Record::BakeBegan { .. } => self.bake = Bake::Began(at),
@@ -316,14 +337,18 @@ impl RolloutState {
             }
             Record::WaveRolledBack { .. } => {
                 self.turned = None;
+                self.waves_undone += 1;
                 self.leave_wave();
             }
             Record::Approved { .. } => self.approved = true,
             Record::StepReached { .. } => self.step_since = Some(at),
             Record::StepDone { .. } => {
                 self.steps_done += 1;
+                self.asks.leave_step();
                 (self.step_since, self.approved) = (None, false);
             }
+            Record::HookAsked { hook, ask, attempt } => self.asks.ask(*hook, ask, *attempt, at),
+            Record::HookAnswered { key, answer, .. } => self.asks.hear(key, answer, at),
             Record::HookCalled { call, attempt, .. } => self.hooks.call(call, *attempt),
             Record::HookDone { key, .. } => self.hooks.end(key, HookStatus::Done),
             Record::HookFailed { key, error, .. } => {
@@ -342,6 +367,7 @@ impl RolloutState {
     }
 
     fn turn_round(&mut self, how: Turned) {
+        self.asks.leave_all();
         (self.turned, self.paused, self.bake) = (Some(how), None, Bake::Ahead);
         if how == Turned::ThisWave {
             for lane in &mut self.lanes {
@@ -356,9 +382,11 @@ impl RolloutState {
     fn end(&mut self, at: Time, outcome: Outcome) {
         self.ended = Some((at, outcome));
         self.lanes.clear();
+        self.asks = Asks::default();
     }
 
     fn leave_wave(&mut self) {
+        self.asks.leave_all();
         (self.lanes, self.bake, self.approved) = (Vec::new(), Bake::Ahead, false);
     }
 
@@ -366,4 +394,12 @@ impl RolloutState {
         let mut lanes = self.lanes.iter_mut();
         lanes.find(|lane| lane.place.as_ref() == place)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn is_none(times: &u32) -> bool {
+    *times == 0
 }

@@ -26,6 +26,7 @@ impl BlockerLabels {
             Wait::Frozen { .. } => "frozen",
             Wait::Hook { .. } => "hook",
             Wait::HookFailed { .. } => "hookFailed",
+            Wait::Moment { .. } => "moment",
             Wait::Instances { .. } => "instances",
             Wait::LostProxies { .. } => "lostProxies",
             Wait::Nacked { .. } => "nacked",

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Amount, Bake, Check, Delivery, Drain, Hook, InstanceSource, Kind, LostProxies, OnUnsure,
-    OnWorse, Probe, Protocol, Rolling, Rollout, Service, Share, Span, Strategy, ThenDo,
-    VersionLabel,
+    Amount, Bake, Check, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies,
+    OnFail, OnUnsure, OnWorse, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share,
+    Span, Strategy, ThenDo, VersionLabel, When,
 };
 
 const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
@@ -43,6 +43,7 @@ fn a_rollout_with_nothing_set_is_safe() {
                 Amount::Count(0),
             )),
             replace: None,
+            hooks: Vec::new(),
             gates: Vec::new(),
             bake: Bake {
                 span: Span::secs(300),
@@ -316,6 +317,60 @@ fn the_examples_load() {
 }
 
 #[test]
+fn hooks_are_one_or_several() {
+    let got = rollout(
+        "{ service: cart, to: v2, steps: [{ weight: 5% }],
+           hooks: {
+             before: { each: step, post: 'https://ci.example/smoke', timeout: 30s, sign: { env: KEY } },
+             after: [
+               { each: step, exec: [./smoke.sh, '{what}'], tries: 1, every: 5s, onFail: hold, name: smoke },
+               { end: rollout, post: 'https://chat.example/hook', sign: { file: /run/key } },
+             ] },
+           replace: { post: 'https://ci.example/replace', sign: { env: KEY } } }",
+    );
+    let post = |url: &str, timeout, sign| Hook::Post {
+        url: url.to_owned(),
+        headers: std::collections::BTreeMap::new(),
+        timeout,
+        sign: Some(sign),
+    };
+    let env = || KeySource::Env("KEY".to_owned());
+    let first = RolloutHook {
+        name: "ci.example".to_owned(),
+        when: When::Before,
+        each: Each::Step,
+        call: post("https://ci.example/smoke", Span::secs(30), env()),
+        tries: 5,
+        every: Span::secs(15),
+        on_fail: OnFail::Rollback,
+    };
+    let second = RolloutHook {
+        name: "smoke".to_owned(),
+        when: When::After,
+        call: Hook::Exec {
+            argv: vec!["./smoke.sh".to_owned(), "{what}".to_owned()],
+            timeout: Span::secs(60),
+        },
+        tries: 1,
+        every: Span::secs(5),
+        on_fail: OnFail::Hold,
+        ..first.clone()
+    };
+    let file = KeySource::File("/run/key".to_owned());
+    let third = RolloutHook {
+        name: "chat.example".to_owned(),
+        when: When::After,
+        each: Each::Rollout,
+        call: post("https://chat.example/hook", Span::secs(60), file),
+        on_fail: OnFail::Ignore,
+        ..first.clone()
+    };
+    assert_eq!(got.hooks, [first, second, third]);
+    let replace = post("https://ci.example/replace", Span::secs(300), env());
+    assert_eq!(got.replace, Some(replace));
+}
+
+#[test]
 fn directories_give_their_visible_yaml_files() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["b.yml", "a.yaml", ".hidden.yaml", "notes.txt"] {
@@ -353,6 +408,7 @@ fn the_schema_knows_what_is_supported() {
             "to",
             "rolling",
             "replace",
+            "hooks",
             "gates",
             "bake",
             "deadline",

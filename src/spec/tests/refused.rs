@@ -210,6 +210,44 @@ fn ways_make_sense() {
 }
 
 #[test]
+fn hooks_make_sense() {
+    check_rollout(
+        "  service: cart
+  to: v2
+  hooks:
+    before: { each: step, end: rollout, exec: [a], post: \"http://x/\" }
+    after:
+      - { end: rollout }
+      - { each: batch, end: rollout, exec: [] }
+      - { each: wave, exec: [a], headers: {}, sign: { env: A } }
+      - { each: batch, post: \"http://x/\", sign: { env: A, file: b }, tries: 0, onFail: retry }
+      - exec: [a]
+  replace: { exec: [a], sign: {} }
+",
+        &[
+            "a.yaml:11:27: `end` goes with `after`",
+            "a.yaml:11:52: a hook has either `exec` or `post`, not both",
+            "a.yaml:13:11: a hook needs `exec` or `post`",
+            "a.yaml:14:11: a hook has either `each` or `end` (hint: write it like `each: batch` or `end: rollout`)",
+            "a.yaml:14:44: `exec` must name a program",
+            "a.yaml:15:17: `each: wave` goes with `waves`",
+            "a.yaml:15:34: `headers` go with `post`",
+            "a.yaml:15:47: `sign` goes with `post`",
+            "a.yaml:16:51: `sign` has either `file` or `env` (hint: write it like `sign: { env: HOOK_KEY }`)",
+            "a.yaml:16:77: `tries` must be at least 1",
+            "a.yaml:16:88: unknown value `retry` (hint: it may be `rollback`, `hold`, `ignore`)",
+            "a.yaml:17:9: a hook has either `each` or `end` (hint: write it like `each: batch` or `end: rollout`)",
+            "a.yaml:18:25: `sign` goes with `post`",
+        ],
+    );
+    let many = "{ each: batch, exec: [a] }, ".repeat(17);
+    check_rollout(
+        &format!("  service: cart\n  to: v2\n  hooks: {{ before: [{many}] }}\n"),
+        &["a.yaml:10:12: a rollout has at most 16 hooks"],
+    );
+}
+
+#[test]
 fn services_make_sense() {
     check_service(
         "  protocol: htp2\n  health: { http: healthz, grpc: x, interval: 0s, healthyAfter: 0 }\n  envoy: { cluster: { x: { bad: 1 } }, route: { x: [1, bad] } }\n",

@@ -1,0 +1,115 @@
+//! Hooks that are programs: run without a shell, ended when they take too long, their last words kept.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::WORDS_BYTES_MAX;
+use super::told::Told;
+use crate::domain::Span;
+use crate::engine::HookAnswer;
+
+/// The exit code of a program that says "not yet": `EX_TEMPFAIL` of sysexits.h.
+const NOT_YET: i32 = 75;
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 8 * 1024;
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(super) struct Ran {
+    program: String,
+    status: ExitStatus,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// What it printed, or how it failed.
+    pub(super) fn success(self) -> Result<String, String> {
+        if self.status.success() {
+            return Ok(self.out);
+        }
+        Err(self.failure(&self.err))
+    }
+
+    /// Its exit code as an answer: 0 passes, 75 holds, any other fails. One that was killed has said nothing.
+    pub(super) fn answer(self) -> HookAnswer {
+        let or = |first: &str, second: &str| {
+            let words = if first.is_empty() { second } else { first };
+            words.to_owned()
+        };
+        match self.status.code() {
+            Some(0) => HookAnswer::Passes(self.out),
+            Some(NOT_YET) => HookAnswer::Holds(or(&self.out, &self.err)),
+            Some(_) => HookAnswer::Fails(self.failure(&or(&self.err, &self.out))),
+            None => HookAnswer::Silent(self.failure(&self.err)),
+        }
+    }
+
+    fn failure(&self, words: &str) -> String {
+        let Self {
+            program, status, ..
+        } = self;
+        match words {
+            "" => format!("`{program}` ended with {status}"),
+            words => format!("`{program}` ended with {status}: {words}"),
+        }
+    }
+}
+
+/// Runs a program to its end.
+pub(super) async fn run(argv: &[String], told: &Told, timeout: Span) -> Result<Ran, String> {
+    let filled: Vec<String> = argv.iter().map(|argument| told.fill(argument)).collect();
+    let Some((program, arguments)) = filled.split_first() else {
+        return Err("the hook names no program".to_owned());
+    };
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .envs(told.environment())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("`{program}` does not run: {error}"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (LastWords::default(), LastWords::default());
+    let ended = async { tokio::join!(child.wait(), out.listen(stdout), err.listen(stderr)).0 };
+    match tokio::time::timeout(timeout.duration(), ended).await {
+        Ok(Ok(status)) => Ok(Ran {
+            program: program.clone(),
+            status,
+            out: out.text(),
+            err: err.text(),
+        }),
+        Ok(Err(error)) => Err(format!("`{program}` is lost: {error}")),
+        Err(_) => Err(match (out.text(), err.text()) {
+            (out, err) if out.is_empty() && err.is_empty() => {
+                format!("no answer within {timeout}")
+            }
+            (out, err) => format!("no answer within {timeout}, after {out}{err}"),
+        }),
+    }
+}
+
+/// The end of a stream of any length.
+#[derive(Default)]
+struct LastWords(Vec<u8>);
+
+impl LastWords {
+    /// Listens until the stream ends.
+    async fn listen(&mut self, from: Option<impl AsyncRead + Unpin>) {
+        let Some(mut from) = from else { return };
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            self.0.extend_from_slice(&chunk[..read]);
+            let too_many = self.0.len().saturating_sub(WORDS_BYTES_MAX);
+            self.0.drain(..too_many);
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).trim().to_owned()
+    }
+}
