@@ -8,6 +8,7 @@
 //! has spoken: half a set would look like a fleet that has vanished. What the sets mean, the engine
 //! decides.
 
+mod caller;
 mod check;
 mod file;
 mod leases;

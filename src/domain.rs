@@ -3,6 +3,7 @@
 //! Values only. Everything here is parsed at an edge (`spec`, `discovery`, `xds`) and trusted inside.
 //! Knows no Envoy type, no clock, no socket, no file.
 
+mod address;
 mod calendar;
 mod documents;
 mod gate;
@@ -23,18 +24,21 @@ mod serving;
 mod strategy;
 mod time;
 
+pub use address::{Address, BadAddress, HostAddress};
 pub use calendar::{BadCalendar, DateText, WeekTime, Window, WindowSpan, Zone};
 pub use documents::{Documents, Kind};
 pub use gate::{Check, Gate, OnUnsure, OnWorse};
 pub use gateway::{Gateway, Listener, ProxySelector, Route};
 pub use hook::{Each, Hook, KeySource, OnFail, RolloutHook, When};
-pub use instance::{Instance, Locality};
+pub use instance::{Instance, Locality, excluded};
 pub use name::{
-    BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RolloutName, SecretName,
-    ServiceName, VersionName,
+    AliasName, BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RolloutName,
+    SecretName, ServiceName, VersionName,
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
-pub use plan::{Endpoint, EndpointState, Generation, Plan, ServicePlan, VersionPlan};
+pub use plan::{
+    Endpoint, EndpointState, Generation, NamedEndpoint, Plan, ServicePlan, VersionPlan,
+};
 pub use policy::{Freeze, MayVerb, Policy, Question};
 pub use principal::{BadPrincipal, Principal};
 pub use proxy::{Client, Nack, ProxyIdentity, REPORT_BY_LRS, REPORT_METADATA};
@@ -43,7 +47,7 @@ pub use retention::Retention;
 pub use rollout::{Bake, Rollout};
 pub use service::{
     Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Service, ThenDo,
-    VersionLabel,
+    UpstreamTls, VersionLabel,
 };
 pub use serving::{Lifetimes, Limits, TlsFiles};
 pub use strategy::{

@@ -58,7 +58,7 @@ const WORLDS: [(&str, &[&str]); 11] = [
     ("prometheus_client::", &["api", "cli", "observe"]),
     ("redb::", &["store"]),
     ("ring::", &["runtime"]),
-    ("rustls::", &["secrets", "serving"]),
+    ("rustls::", &["discovery", "secrets", "serving"]),
     ("schemars::", &["spec"]),
     ("x509_parser::", &["peer", "secrets"]),
 ];

@@ -37,6 +37,7 @@ mod support {
     pub(crate) mod documents;
     pub(crate) mod envoy;
     pub(crate) mod far;
+    pub(crate) mod function;
     pub(crate) mod grpc;
     pub(crate) mod http;
     pub(crate) mod load;
@@ -49,6 +50,7 @@ mod support {
 
 #[path = "e2e"]
 mod stories {
+    pub(crate) mod alias;
     pub(crate) mod crash;
     pub(crate) mod demo;
     pub(crate) mod directory;
@@ -70,7 +72,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy,
+    alias, crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy,
     one_by_one, ordering, other_envoys, secrets, settings, shift,
 };
 use support::grpc::Library;
@@ -104,6 +106,14 @@ const STORIES: &[(&str, fn())] = &[
     (
         "a third version takes over half way to the second, and no request is lost",
         shift::a_third_version,
+    ),
+    (
+        "an alias moves in steps between hosts by name, each asked by its own name over TLS, and back",
+        alias::rolls_and_comes_back,
+    ),
+    (
+        "a host whose certificate is for another name never becomes ready, and says why",
+        alias::another_name_is_not_believed,
     ),
     (
         "the example edge is in force with every Envoy setting of its own",

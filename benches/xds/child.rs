@@ -87,6 +87,12 @@ impl Child {
         Ok(machine::cpu_nanos(self.pid())?)
     }
 
+    /// The same once it rests, with threads that have ended, but to no more than 10 ms.
+    pub(crate) fn cpu_of_all(&self) -> Result<u64, Failed> {
+        self.rest()?;
+        Ok(machine::cpu_nanos_of_all(self.pid())?)
+    }
+
     /// KiB that it holds.
     pub(crate) fn rss(&self) -> Result<u64, Failed> {
         Ok(machine::rss_kib(self.pid())?.0)

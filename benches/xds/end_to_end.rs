@@ -88,10 +88,10 @@ impl Bench {
 
         let shape = Shape::plain(Who::Tidegate, Change::Route, 0, fleet.proxies);
         let mut load = self.load(&shape, &format!("127.0.0.1:{xds}"))?;
-        let base = server.rest()?;
+        let base = server.cpu_of_all()?;
         let base_kib = server.rss()?;
         let synced = load.ask_json("connect")?;
-        let sync_cpu = server.rest()? - base;
+        let sync_cpu = server.cpu_of_all()? - base;
         let sync_bytes = load.ask_json("count")?["bytes"]
             .as_f64()
             .unwrap_or_default();
@@ -102,7 +102,7 @@ impl Bench {
             if number == WARM_UP {
                 took.clear();
                 load.ask("count")?;
-                cpu = server.rest()?;
+                cpu = server.cpu_of_all()?;
             }
             load.ask("round RouteConfiguration")?;
             let at = monotonic();
@@ -110,7 +110,7 @@ impl Bench {
             took.push(millis(&load.hear_json()?, "last", at));
             server.rest()?;
         }
-        let cpu = server.cpu()? - cpu;
+        let cpu = server.cpu_of_all()? - cpu;
         let edit_bytes = load.ask_json("count")?["bytes"]
             .as_f64()
             .unwrap_or_default();

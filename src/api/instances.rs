@@ -1,7 +1,6 @@
 //! Instances: where they stand, and the leases that keep them known.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::error::ApiError;
 use super::extract::{Ask, Body, parsed};
-use crate::domain::{Instance, Locality, Rps, ServiceName, Span, VersionName};
+use crate::domain::{Address, Instance, Locality, Rps, ServiceName, Span, VersionName};
 use crate::engine::{Answer, InstanceView};
 
 /// A shorter lease would end in every hiccup of a network.
@@ -23,8 +22,8 @@ const LEASE_MAX: Span = Span::secs(60 * 60);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
-    /// Where the instance answers, an IP address and a port.
-    pub address: SocketAddr,
+    /// Where the instance answers: an IP address and a port, or the URL of a host.
+    pub address: Address,
     /// The build it runs.
     pub version: VersionName,
     /// Its region.

@@ -1,6 +1,5 @@
 //! `tidegate register`: keeps an instance's lease for as long as this command runs.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::client::{Client, ClientError, Payload, encoded};
 use super::failure::Failure;
 use super::signal::stopped;
 use crate::api::Lease;
-use crate::domain::{InstanceId, Rps, ServiceName, Span, VersionName};
+use crate::domain::{Address, InstanceId, Rps, ServiceName, Span, VersionName};
 use crate::engine::Answer;
 
 /// Two renewals may fail before a lease ends.
@@ -30,9 +29,9 @@ pub(super) struct Register {
     /// The build it runs
     #[arg(long)]
     version: VersionName,
-    /// Where it answers, an IP address and a port
-    #[arg(long, value_name = "IP:PORT")]
-    address: SocketAddr,
+    /// Where it answers: an IP address and a port, or a host's URL, as `https://thumbnail-17.example`
+    #[arg(long, value_name = "IP:PORT|URL")]
+    address: Address,
     /// Its id, unique within its service [default: its address]
     #[arg(long)]
     id: Option<InstanceId>,
@@ -66,7 +65,7 @@ impl Register {
         let (client, output) = (context.client()?, &context.output);
         let id = match &self.id {
             Some(id) => id.to_string(),
-            None => self.address.to_string(),
+            None => self.address.as_id(),
         };
         let path = format!(
             "/v1/instances/{}/{}",

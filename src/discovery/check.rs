@@ -1,21 +1,19 @@
 //! One health check of one instance: a question, an answer, a deadline.
 //!
-//! In go an address and the question, out come good or bad and what was seen, in a few words. Every
+//! In go who is asked and the question, out come good or bad and what was seen, in a few words. Every
 //! check opens its own connection, as a new caller would: one that was kept could outlive the
 //! listener that accepted it.
-
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Endpoint, Uri};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::caller::Caller;
 use crate::domain::{HealthCheck, Probe, Protocol};
 
 /// Most bytes of an answer's headers, or of a gRPC answer, that are read.
@@ -26,32 +24,26 @@ const USER_AGENT: &str = "tidegate-health";
 pub(crate) type Answer = Result<String, String>;
 
 /// Asks once, and takes no longer than the check's timeout.
-pub(crate) async fn check(address: SocketAddr, protocol: Protocol, health: &HealthCheck) -> Answer {
+pub(crate) async fn check(caller: &mut Caller, protocol: Protocol, health: &HealthCheck) -> Answer {
     let asked = async {
         match &health.probe {
-            Probe::Grpc { service } => ask_grpc(address, service).await,
-            Probe::Http { path } => ask_http(address, protocol, path).await,
-            Probe::Tcp => connect(address).await.map(|_| "connected".to_owned()),
+            Probe::Grpc { service } => ask_grpc(caller, service).await,
+            Probe::Http { path } => ask_http(caller, protocol, path).await,
+            Probe::Tcp => caller.connect().await.map(|_| "connected".to_owned()),
         }
     };
     let answer = tokio::time::timeout(health.timeout.duration(), asked).await;
     answer.unwrap_or_else(|_| Err(format!("no answer within {}", health.timeout)))
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("cannot connect: {error}"))
-}
-
-async fn ask_http(address: SocketAddr, protocol: Protocol, path: &str) -> Answer {
-    let io = TokioIo::new(connect(address).await?);
-    let host = address.to_string();
+async fn ask_http(caller: &mut Caller, protocol: Protocol, path: &str) -> Answer {
+    let io = TokioIo::new(caller.connect().await?);
+    let (scheme, host) = (caller.scheme(), caller.authority());
     let lost = |error: hyper::Error| format!("GET {path}: {error}");
     let request = Request::get(path).header(header::USER_AGENT, USER_AGENT);
     let status = if matches!(protocol, Protocol::Grpc | Protocol::Http2) {
         let request = request
-            .uri(format!("http://{host}{path}"))
+            .uri(format!("{scheme}://{host}{path}"))
             .body(Empty::<Bytes>::new());
         let request = request.map_err(|error| format!("GET {path}: {error}"))?;
         let (mut sender, connection) =
@@ -95,17 +87,22 @@ async fn beside<T>(connection: impl Future, request: impl Future<Output = T>) ->
     }
 }
 
-async fn ask_grpc(address: SocketAddr, service: &str) -> Answer {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+async fn ask_grpc(caller: &mut Caller, service: &str) -> Answer {
+    let cannot = |error: tonic::transport::Error| format!("cannot connect: {error}");
+    let origin = format!("{}://{}", caller.scheme(), caller.authority());
+    // The connection is secured already, if it has to be; tonic would do so only by its own means.
+    let endpoint = Endpoint::from_shared(format!("http://{}", caller.authority()));
+    let origin = origin
+        .parse::<Uri>()
         .map_err(|error| format!("cannot connect: {error}"))?;
-    let channel = endpoint.connect().await.map_err(|error| {
-        // tonic says only "transport error"; the reason stands in the last source.
-        let mut reason: &dyn std::error::Error = &error;
-        while let Some(source) = reason.source() {
-            reason = source;
-        }
-        format!("cannot connect: {reason}")
-    })?;
+    let endpoint = endpoint.map_err(cannot)?.origin(origin);
+    let mut stream = Some(TokioIo::new(caller.connect().await?));
+    let connect = tower::service_fn(move |_: Uri| {
+        let stream = stream.take();
+        std::future::ready(stream.ok_or_else(|| std::io::Error::other("it was closed")))
+    });
+    let channel = endpoint.connect_with_connector(connect);
+    let channel = channel.await.map_err(cannot)?;
     let answer = HealthClient::new(channel)
         .max_decoding_message_size(ANSWER_BYTES_MAX)
         .check(HealthCheckRequest {

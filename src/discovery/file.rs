@@ -6,18 +6,17 @@
 //! - { id: cart-1, address: "10.0.0.7:8080", zone: a, labels: { version: v1, service: cart } }
 //! ```
 //!
-//! The id is the address unless given; the version is `version`, or else the label that the service
+//! The address may be the URL of a host, which is then the only instance of its version. The id is the address unless given; the version is `version`, or else the label that the service
 //! names. Entries without the labels that the service asks for are not its own. The file counts as a
 //! whole: one bad entry and the last good set stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::domain::{Instance, InstanceId, Locality, Rps, Service, VersionName};
+use crate::domain::{Address, Instance, InstanceId, Locality, Rps, Service, VersionName, excluded};
 use crate::process::DirectoryWatch;
 
 /// Longest file in bytes.
@@ -29,11 +28,16 @@ const ENTRIES_MAX: usize = 20_000;
 #[derive(Debug, thiserror::Error)]
 enum FileError {
     #[error("the address {address} cannot serve as an id; give the entry an `id`")]
-    BadId { address: SocketAddr },
+    BadId { address: Address },
     #[error("two entries have the id `{id}`; give each its own `id`")]
     DuplicateId { id: InstanceId },
     #[error("it is empty; write `[]` if there are no instances")]
     Empty,
+    #[error(
+        "`{other}` and `{id}` are of one version, and one of them is the URL of a host; such a version \
+         has no other instance"
+    )]
+    Excluded { id: InstanceId, other: InstanceId },
     #[error("`{id}` has no version; add `version` or the label `{label}`")]
     NoVersion { id: InstanceId, label: String },
     #[error("{0}")]
@@ -56,7 +60,7 @@ enum FileError {
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: Option<InstanceId>,
-    address: SocketAddr,
+    address: Address,
     version: Option<VersionName>,
     #[serde(default)]
     region: String,
@@ -140,6 +144,10 @@ fn parse(text: &str, service: &Service) -> Result<Vec<Instance>, FileError> {
         instances.push(instance);
     }
     instances.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some((one, other)) = excluded(&instances) {
+        let (other, id) = (one.id.clone(), other.id.clone());
+        return Err(FileError::Excluded { id, other });
+    }
     Ok(instances)
 }
 
@@ -154,8 +162,10 @@ impl Entry {
             capacity,
             labels,
         } = self;
-        let bad_id = |_| FileError::BadId { address };
-        let id = id.map_or_else(|| address.to_string().parse().map_err(bad_id), Ok)?;
+        let bad_id = |_| FileError::BadId {
+            address: address.clone(),
+        };
+        let id = id.map_or_else(|| address.as_id().parse().map_err(bad_id), Ok)?;
         let version = match (version, labels.get(version_label)) {
             (Some(version), _) => version,
             (None, Some(text)) => text.parse().map_err(|error| FileError::VersionLabel {

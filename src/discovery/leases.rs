@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Instance, InstanceId, ServiceName, Span, Time};
+use crate::domain::{Instance, InstanceId, ServiceName, Span, Time, excluded};
 
 /// Most leases, over all services.
 pub const LEASES_MAX: usize = 20_000;
@@ -18,6 +18,18 @@ pub const TTL_MAX: Span = Span::secs(24 * 60 * 60);
 /// Why a lease is not granted, renewed or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
+    /// One of two instances of a version is known by the name of a host.
+    #[error(
+        "`{instance}` and `{other}` of `{service}` are of one version, and one of them is the URL of a host"
+    )]
+    Excluded {
+        /// The service.
+        service: ServiceName,
+        /// The one that asks for a lease.
+        instance: InstanceId,
+        /// The one that holds one.
+        other: InstanceId,
+    },
     /// The service's instances come from elsewhere.
     #[error("instances of `{service}` do not come from leases")]
     NotByLease {
@@ -53,6 +65,9 @@ impl LeaseError {
     /// What would help; empty if nothing is known to.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Excluded { .. } => {
+                "such a version has no other instance: give them versions of their own, or end one's lease"
+            }
             Self::NotByLease { .. } => {
                 "declare `instances: { from: api }` in its Service document, if they should"
             }
@@ -103,6 +118,20 @@ impl Leases {
         let changed = before.is_none_or(|lease| lease.instance != instance);
         if before.is_none() && self.count() >= LEASES_MAX {
             return Err(LeaseError::TooMany);
+        }
+        let others = self
+            .held
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        let others = others.map(|lease| &lease.instance);
+        let mut others = others.filter(|it| it.id != instance.id && it.version == instance.version);
+        if changed && let Some(other) = others.find(|it| excluded([*it, &instance]).is_some()) {
+            return Err(LeaseError::Excluded {
+                service: service.clone(),
+                instance: instance.id,
+                other: other.id.clone(),
+            });
         }
         let ends = ttl.after(now);
         let held = self.held.entry(service.clone()).or_default();
@@ -214,6 +243,7 @@ fn unknown(service: &ServiceName, id: &InstanceId) -> LeaseError {
 mod tests {
     use super::*;
     use crate::discovery::tests::instance;
+    use crate::domain::Address;
 
     fn at(second: i64) -> Time {
         Time::from_second(second).unwrap()
@@ -309,7 +339,10 @@ mod tests {
         let addresses: Vec<_> = leases
             .instances(&cart)
             .iter()
-            .map(|i| i.address.port())
+            .map(|i| match i.address {
+                Address::Socket(socket) => socket.port(),
+                Address::Host(_) => 0,
+            })
             .collect();
         assert_eq!(addresses, [9009, 9002]);
         leases.expire(at(30));

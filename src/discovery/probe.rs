@@ -5,17 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use crate::domain::{HealthCheck, Instance, InstanceId, Protocol, Service, ServiceName};
+use crate::domain::{
+    Address, HealthCheck, Instance, InstanceId, Protocol, Service, ServiceName, UpstreamTls,
+};
 use crate::engine::Event;
 use crate::process::Tasks;
 
+use super::caller::Caller;
 use super::check::check;
 use super::verdict::Verdict;
 
@@ -49,20 +51,25 @@ impl Drop for Probing {
 /// What is probed and how; another of these is another probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
-    address: SocketAddr,
+    address: Address,
     health: HealthCheck,
     protocol: Protocol,
+    tls: UpstreamTls,
 }
 
 impl Target {
     fn new(service: &Service, instance: &Instance) -> Self {
         let Service {
-            protocol, health, ..
+            protocol,
+            health,
+            tls,
+            ..
         } = service;
         Self {
-            address: instance.address,
+            address: instance.address.clone(),
             health: health.clone(),
             protocol: *protocol,
+            tls: tls.clone(),
         }
     }
 }
@@ -137,7 +144,9 @@ impl Probe {
             address,
             health,
             protocol,
+            tls,
         } = &self.target;
+        let mut caller = Caller::new(address.clone(), *protocol, tls.clone());
         let interval = health.interval.duration().max(INTERVAL_MIN);
         let mut verdict = Verdict::new(health);
         let mut gap = interval.mul_f64(phase(&self.instance));
@@ -146,7 +155,7 @@ impl Probe {
                 let Ok(_permit) = self.checks.acquire().await else {
                     return;
                 };
-                check(*address, *protocol, health).await
+                check(&mut caller, *protocol, health).await
             };
             if let Some(healthy) = verdict.observe(answer.is_ok()) {
                 let (Ok(detail) | Err(detail)) = answer;

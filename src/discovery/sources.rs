@@ -3,12 +3,12 @@
 //! In go documents, lease calls and readings of files, each with the time; out come the sets that are
 //! to be published. Invariants: a service is published only when its source has spoken in full; what
 //! a source said under an older declaration (its *epoch*) is not heard any more; a broken file
-//! changes nothing. Does no I/O.
+//! changes nothing; an alias has the instances of its service, at the same time. Does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Documents, Instance, InstanceId, InstanceSource, Service, ServiceName, Span, Time,
+    Documents, Instance, InstanceId, InstanceSource, Locality, Service, ServiceName, Span, Time,
 };
 
 use super::leases::{LeaseError, Leases};
@@ -42,6 +42,8 @@ enum Source {
         last_good: Option<Vec<Instance>>,
         problem: Option<String>,
     },
+    /// The document itself.
+    Listed,
 }
 
 /// A file to follow.
@@ -67,7 +69,7 @@ impl Sources {
                     Declared::new(service, self.epoch, other, settles)
                 }
             };
-            if matches!(declared.source, Source::File { .. }) {
+            if !matches!(declared.source, Source::Api { .. }) {
                 self.leases.forget(name);
             }
             self.declared.insert(name.clone(), declared);
@@ -88,7 +90,7 @@ impl Sources {
         self.declared
             .values()
             .filter_map(|declared| match &declared.service.source {
-                InstanceSource::Api => None,
+                InstanceSource::Api | InstanceSource::Listed { .. } => None,
                 InstanceSource::File { path } => Some(FileSource {
                     service: declared.service.clone(),
                     path: path.clone(),
@@ -140,7 +142,9 @@ impl Sources {
             return;
         };
         *settles = None;
-        self.leases.seed(name, instances, grace, now);
+        if !name.is_alias() {
+            self.leases.seed(name, instances, grace, now);
+        }
         self.changed.insert(name.clone());
     }
 
@@ -151,10 +155,10 @@ impl Sources {
         ttl: Span,
         now: Time,
     ) -> Result<Time, LeaseError> {
-        self.check_api(name)?;
+        let name = &self.of_leases(name)?;
         let granted = self.leases.register(name, instance, ttl, now)?;
         if granted.changed {
-            self.changed.insert(name.clone());
+            self.has_changed(name);
         }
         Ok(granted.ends)
     }
@@ -165,7 +169,7 @@ impl Sources {
         id: &InstanceId,
         now: Time,
     ) -> Result<Time, LeaseError> {
-        self.check_api(name)?;
+        let name = &self.of_leases(name)?;
         self.leases.renew(name, id, now)
     }
 
@@ -179,15 +183,17 @@ impl Sources {
         name: &ServiceName,
         id: &InstanceId,
     ) -> Result<(), LeaseError> {
-        self.check_api(name)?;
+        let name = &self.of_leases(name)?;
         self.leases.deregister(name, id)?;
-        self.changed.insert(name.clone());
+        self.has_changed(name);
         Ok(())
     }
 
     /// The whole sets of the services that have changed and may be published.
     pub(crate) fn take_changes(&mut self, now: Time) -> Vec<(Service, Vec<Instance>)> {
-        self.changed.extend(self.leases.expire(now));
+        for name in self.leases.expire(now) {
+            self.has_changed(&name);
+        }
         let mut changes = Vec::new();
         let (declared, leases) = (&mut self.declared, &self.leases);
         self.changed.retain(|name| {
@@ -197,9 +203,10 @@ impl Sources {
             let instances = match &mut declared.source {
                 Source::Api { settles } => {
                     *settles = settles.filter(|at| now < *at);
-                    settles.is_none().then(|| leases.instances(name))
+                    settles.is_none().then(|| leases.instances(&name.pool()))
                 }
                 Source::File { last_good, .. } => last_good.clone(),
+                Source::Listed => Some(listed(&declared.service)),
             };
             let Some(instances) = instances else {
                 return true;
@@ -225,14 +232,14 @@ impl Sources {
             .values()
             .filter_map(|declared| match declared.source {
                 Source::Api { settles } => settles,
-                Source::File { .. } => None,
+                Source::File { .. } | Source::Listed => None,
             });
         settles.chain(self.leases.next_deadline()).min()
     }
 
     pub(crate) fn problems(&self) -> BTreeMap<ServiceName, String> {
         let problem = |declared: &Declared| match &declared.source {
-            Source::Api { .. } => None,
+            Source::Api { .. } | Source::Listed => None,
             Source::File { problem, .. } => problem.clone(),
         };
         self.declared
@@ -253,17 +260,47 @@ impl Sources {
         self.applied && self.declared.values().all(|declared| declared.published)
     }
 
-    fn check_api(&self, name: &ServiceName) -> Result<(), LeaseError> {
+    /// The service that holds the leases of this one.
+    fn of_leases(&self, name: &ServiceName) -> Result<ServiceName, LeaseError> {
         match self.declared.get(name).map(|declared| &declared.source) {
             None => Err(LeaseError::UnknownService {
                 service: name.clone(),
             }),
-            Some(Source::File { .. }) => Err(LeaseError::NotByLease {
+            Some(Source::File { .. } | Source::Listed) => Err(LeaseError::NotByLease {
                 service: name.clone(),
             }),
-            Some(Source::Api { .. }) => Ok(()),
+            Some(Source::Api { .. }) => Ok(name.pool()),
         }
     }
+
+    /// Notes that a service's leases are others, and so those of its aliases.
+    fn has_changed(&mut self, pool: &ServiceName) {
+        let names = self.declared.keys().filter(|name| name.pool() == *pool);
+        self.changed.extend(names.cloned());
+    }
+}
+
+/// The instances that a service's document lists. What is no good as a name was refused there.
+fn listed(service: &Service) -> Vec<Instance> {
+    let InstanceSource::Listed { versions } = &service.source else {
+        return Vec::new();
+    };
+    let all = versions.iter().flat_map(|(version, addresses)| {
+        let of_version = move |address| (version, address);
+        addresses.iter().map(of_version)
+    });
+    let instances = all.filter_map(|(version, address)| {
+        Some(Instance {
+            id: address.as_id().parse().ok()?,
+            address: address.clone(),
+            version: version.clone(),
+            locality: Locality::default(),
+            capacity: None,
+            lease: None,
+            labels: BTreeMap::new(),
+        })
+    });
+    instances.collect()
 }
 
 impl Declared {
@@ -274,6 +311,9 @@ impl Declared {
             (InstanceSource::Api, Some(known @ Source::Api { .. }))
             | (InstanceSource::File { .. }, Some(known @ Source::File { .. })) => {
                 (published, known)
+            }
+            (InstanceSource::Listed { .. }, known) => {
+                (published && known.is_some(), Source::Listed)
             }
             (InstanceSource::Api, _) => (false, Source::Api { settles }),
             (InstanceSource::File { .. }, _) => (

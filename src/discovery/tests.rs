@@ -1,6 +1,7 @@
 //! Discovery as the engine sees it: what arrives, in which order, and what does not.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
+use super::caller::Caller;
 use super::*;
 use crate::domain::{
     Delivery, Drain, HealthCheck, InstanceSource, Locality, LostProxies, Probe, Protocol, Service,
-    ThenDo, VersionLabel,
+    ThenDo, UpstreamTls, VersionLabel,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -42,6 +44,8 @@ pub(crate) fn service(name: &str) -> Service {
             },
         },
         delivery: Delivery::Together,
+        tls: UpstreamTls::default(),
+        first: None,
         overlay: None,
         run: None,
     }
@@ -50,7 +54,7 @@ pub(crate) fn service(name: &str) -> Service {
 pub(crate) fn instance(id: &str, port: u16, version: &str) -> Instance {
     Instance {
         id: id.parse().unwrap(),
-        address: ([127, 0, 0, 1], port).into(),
+        address: SocketAddr::from(([127, 0, 0, 1], port)).into(),
         version: version.parse().unwrap(),
         locality: Locality::default(),
         capacity: None,
@@ -340,10 +344,92 @@ async fn each_kind_of_check_tells_what_it_saw() {
             timeout: Span::secs(1),
             ..service("cart").health
         };
-        let got = match check::check(([127, 0, 0, 1], port).into(), protocol, &health).await {
+        let address = SocketAddr::from(([127, 0, 0, 1], port)).into();
+        let mut caller = Caller::new(address, protocol, UpstreamTls::default());
+        let got = match check::check(&mut caller, protocol, &health).await {
             Ok(detail) => format!("Ok {detail}"),
             Err(detail) => format!("Err {detail}"),
         };
         assert_eq!(got, want, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_alias_has_the_leases_of_its_service() {
+    let (tasks, discovery, mut mailbox) = started();
+    let cart = service("cart");
+    let live = cart.under(&"live".parse().unwrap(), "v1".parse().unwrap());
+    let live = live.unwrap();
+    discovery.apply(&documents([]), None);
+    discovery.apply(&documents([cart.clone(), live.clone()]), None);
+    let both = [next_set(&mut mailbox).await, next_set(&mut mailbox).await];
+    assert_eq!(both, ["cart: ", "cart@live: "]);
+    for (asked, id) in [(&cart.name, "i-1"), (&live.name, "i-2")] {
+        let lease = discovery.register(asked, instance(id, 1, "v1"), Span::secs(60));
+        lease.unwrap();
+    }
+    // Both may come at once or one after the other; what they end on is the same.
+    let mut seen = BTreeMap::new();
+    while seen.values().filter(|ids| *ids == "i-1/v1 i-2/v1").count() < 2 {
+        let set = next_set(&mut mailbox).await;
+        let (name, ids) = set.split_once(": ").unwrap();
+        seen.insert(name.to_owned(), ids.to_owned());
+    }
+    assert_eq!(seen.len(), 2);
+    discovery
+        .deregister(&live.name, &"i-1".parse().unwrap())
+        .unwrap();
+    while seen.values().filter(|ids| *ids == "i-2/v1").count() < 2 {
+        let set = next_set(&mut mailbox).await;
+        let (name, ids) = set.split_once(": ").unwrap();
+        seen.insert(name.to_owned(), ids.to_owned());
+    }
+    tasks.shutdown(LONG).await;
+}
+
+#[tokio::test]
+async fn a_host_by_name_is_the_only_instance_of_its_version() {
+    let (tasks, discovery, _mailbox) = started();
+    let cart = service("cart").name;
+    discovery.apply(&documents([service("cart")]), None);
+    let register = |id: &str, address: &str, version: &str| {
+        let mut lease = instance(id, 1, version);
+        lease.address = address.parse().unwrap();
+        let granted = discovery.register(&cart, lease, Span::secs(60));
+        granted.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(register("a", "https://a.example", "v1"), Ok(()));
+    assert_eq!(register("a", "https://a2.example", "v1"), Ok(()));
+    assert_eq!(register("b", "10.0.0.1:80", "v2"), Ok(()));
+    for (id, address, version, other) in [
+        ("c", "10.0.0.2:80", "v1", "a"),
+        ("c", "https://c.example", "v2", "b"),
+    ] {
+        let refused = register(id, address, version).unwrap_err();
+        let expected = format!(
+            "`{id}` and `{other}` of `cart` are of one version, and one of them is the URL of a host"
+        );
+        assert_eq!(refused, expected);
+    }
+    tasks.shutdown(LONG).await;
+}
+
+#[tokio::test]
+async fn what_a_document_lists_is_there_at_once() {
+    let (tasks, discovery, mut mailbox) = started();
+    let mut cart = service("cart");
+    let versions = [("v1", "127.0.0.1:1"), ("v2", "https://b.example:8443")];
+    let versions = versions
+        .map(|(version, address)| (version.parse().unwrap(), vec![address.parse().unwrap()]));
+    cart.source = InstanceSource::Listed {
+        versions: versions.into(),
+    };
+    discovery.apply(&documents([cart.clone()]), None);
+    assert_eq!(
+        next_set(&mut mailbox).await,
+        "cart: 127.0.0.1:1/v1 b.example:8443/v2"
+    );
+    let refused = discovery.register(&cart.name, instance("i", 1, "v1"), Span::secs(60));
+    assert!(matches!(refused, Err(LeaseError::NotByLease { .. })));
+    tasks.shutdown(LONG).await;
 }

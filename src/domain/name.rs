@@ -112,6 +112,8 @@ macro_rules! names {
 }
 
 names! {
+    /// A name of a service's own, under which callers get versions and weights of its own.
+    AliasName("name of an alias", "-._");
     /// A Gate document.
     GateName("gate name", "-._");
     /// A Gateway document.
@@ -126,8 +128,8 @@ names! {
     RolloutName("rollout name", "-._");
     /// A directory of a secret's files, and the secret in it.
     SecretName("secret name", "-._");
-    /// A Service document.
-    ServiceName("service name", "-._");
+    /// A Service document, as `thumbnail`; or one of its aliases, as `thumbnail@live`.
+    ServiceName("service name", "-._@");
     /// A build of a service.
     VersionName("version", "-._+");
 }
@@ -135,8 +137,10 @@ names! {
 impl RolloutName {
     /// The name of a rollout of `service` to `version` that nobody gave a name: `cart-v42`.
     pub fn derived(service: &ServiceName, version: &VersionName) -> Result<Self, BadName> {
-        // A version may hold a `+`, a rollout's name may not.
-        format!("{service}-{version}").replace('+', "-").parse()
+        // A version may hold a `+` and an alias holds an `@`, a rollout's name may not.
+        format!("{service}-{version}")
+            .replace(['+', AT], "-")
+            .parse()
     }
 
     /// The name for the `number`th time, from 1: `cart-v42`, `cart-v42-2`.
@@ -145,6 +149,33 @@ impl RolloutName {
             1 => Ok(self.clone()),
             _ => format!("{self}-{number}").parse(),
         }
+    }
+}
+
+/// Stands between a service and its alias.
+const AT: char = '@';
+
+impl ServiceName {
+    /// The service under this alias.
+    ///
+    /// # Errors
+    /// Where both together are too long for a name.
+    pub fn with(&self, alias: &AliasName) -> Result<Self, BadName> {
+        format!("{}{AT}{alias}", self.pool()).parse()
+    }
+
+    /// The service whose instances answer: itself, or the one that it is an alias of.
+    #[must_use]
+    pub fn pool(&self) -> Self {
+        match self.0.split_once(AT) {
+            Some((pool, _)) => Self(pool.into()),
+            None => self.clone(),
+        }
+    }
+
+    /// Is it an alias of another?
+    pub fn is_alias(&self) -> bool {
+        self.0.contains(AT)
     }
 }
 
@@ -160,7 +191,7 @@ mod tests {
             ("", Some("a service name may not be empty")),
             (
                 "a/b",
-                Some("a service name may not contain '/'; use letters, digits and `-._`"),
+                Some("a service name may not contain '/'; use letters, digits and `-._@`"),
             ),
         ] {
             let got = text.parse::<ServiceName>().err().map(|e| e.to_string());
@@ -170,6 +201,14 @@ mod tests {
         let numbered = [1, 2].map(|n| derived.clone().unwrap().numbered(n).unwrap().to_string());
         assert_eq!(numbered, ["cart-v4-2", "cart-v4-2-2"]);
         assert!("127.0.0.1:8080".parse::<InstanceId>().is_ok());
+        let service: ServiceName = "thumbnail".parse().unwrap();
+        let live = service.with(&"live".parse().unwrap()).unwrap();
+        assert_eq!(live.as_str(), "thumbnail@live");
+        assert_eq!(
+            (live.pool(), service.pool()),
+            (service.clone(), service.clone())
+        );
+        assert!(live.is_alias() && !service.is_alias());
         assert!("x".repeat(129).parse::<ServiceName>().is_err());
     }
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Delivery, Gateway, HealthCheck, InstanceId, Locality, Overlay, Protocol, ServiceName, Span,
-    VersionName, Weight,
+    Delivery, Gateway, HealthCheck, HostAddress, InstanceId, Locality, Overlay, Protocol,
+    ServiceName, Span, UpstreamTls, VersionName, Weight,
 };
 
 /// The number of a published plan. It only grows.
@@ -68,6 +68,9 @@ pub struct ServicePlan {
     /// How proxies are told its endpoints.
     #[serde(default, skip_serializing_if = "Delivery::is_together")]
     pub delivery: Delivery,
+    /// Who is believed to be a host that is spoken to by TLS.
+    #[serde(default)]
+    pub tls: UpstreamTls,
     /// The user's own Envoy settings.
     pub overlay: Option<Overlay>,
     /// One cluster each, in the order in which the versions were first seen; the order never changes
@@ -95,8 +98,37 @@ pub struct VersionPlan {
     /// It gets copies of this share of the requests; nobody waits for its answers.
     #[serde(default)]
     pub mirrored: Weight,
-    /// Its instances, sorted by id.
+    /// Its instances at addresses of their own, sorted by id.
     pub endpoints: Vec<Endpoint>,
+    /// Its instance that is known by the name of a host, if it is such a version: its cluster resolves
+    /// the name, and requests get it as their host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<NamedEndpoint>,
+}
+
+impl VersionPlan {
+    /// Has it anybody who takes new requests?
+    pub fn takes_requests(&self) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        let host = self.host.as_ref().and_then(|host| host.state);
+        host == Some(EndpointState::Healthy)
+            || endpoints.any(|endpoint| endpoint.state == EndpointState::Healthy)
+    }
+}
+
+/// An instance that is known by the name of a host. Proxies are not told when it drains: it has all of its
+/// version's requests, so they end with the version's weight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedEndpoint {
+    /// The instance.
+    pub id: InstanceId,
+    /// Its name, and how to speak to it.
+    pub host: HostAddress,
+    /// Where it stands.
+    pub locality: Locality,
+    /// Does it get new requests? `None` where it is not to be used yet, or not any more; its cluster is
+    /// there all the same, so that it is warm when its weight comes.
+    pub state: Option<EndpointState>,
 }
 
 /// One instance's part of a plan.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Overlay, Rollout, Rps, ServiceName, Span, VersionName};
+use super::{Address, AliasName, BadName, Overlay, Rollout, Rps, ServiceName, Span, VersionName};
 
 /// A service as its document declares it, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,18 +35,57 @@ pub struct Service {
     /// How proxies are told its endpoints.
     #[serde(default, skip_serializing_if = "Delivery::is_together")]
     pub delivery: Delivery,
+    /// Who is believed to be a host that is spoken to by TLS.
+    #[serde(default)]
+    pub tls: UpstreamTls,
     /// The user's own Envoy settings, merged into its generated clusters and routes.
     pub overlay: Option<Overlay>,
     /// The version that it is to run, and how it gets there: a rollout that begins whenever a document
     /// names another version. Its name gets a number where it has run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<Rollout>>,
+    /// The version that answers at first; whichever is ready first, unless its document says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<VersionName>,
 }
 
 impl Service {
     /// The version that its document says it is to run, if it says so.
     pub fn runs(&self) -> Option<&VersionName> {
         self.run.as_ref().map(|run| &run.to)
+    }
+
+    /// The same service under a name of its own, with weights of its own, which begins with this version.
+    ///
+    /// # Errors
+    /// Where both names together are too long for one.
+    pub fn under(&self, alias: &AliasName, first: VersionName) -> Result<Self, BadName> {
+        Ok(Self {
+            name: self.name.with(alias)?,
+            run: None,
+            first: Some(first),
+            ..self.clone()
+        })
+    }
+}
+
+/// Who is believed to be a host that is spoken to by TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTls {
+    /// A PEM file of certificate authorities, on the machine of each proxy and on Tidegate's own.
+    pub ca: String,
+}
+
+impl UpstreamTls {
+    /// Where Debian, Ubuntu, Alpine and their containers keep the authorities that everybody believes.
+    pub const SYSTEM_CA: &'static str = "/etc/ssl/certs/ca-certificates.crt";
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self {
+            ca: Self::SYSTEM_CA.to_owned(),
+        }
     }
 }
 
@@ -79,6 +118,11 @@ pub enum InstanceSource {
     File {
         /// The file's path.
         path: String,
+    },
+    /// The document itself.
+    Listed {
+        /// Where the instances of each version answer.
+        versions: BTreeMap<VersionName, Vec<Address>>,
     },
 }
 

@@ -207,13 +207,15 @@ impl Facts {
         service: &ServiceName,
         instance: &InstanceId,
         proxy: &ProxyId,
+        named: bool,
         now: Time,
     ) {
         let witnesses = self
             .witnesses
             .entry((service.clone(), instance.clone()))
             .or_default();
-        witnesses.entry(proxy.clone()).or_default().acknowledge(now);
+        let witness = witnesses.entry(proxy.clone()).or_default();
+        witness.acknowledge(now, named);
     }
 
     /// What each proxy has shown of a draining instance.

@@ -58,8 +58,8 @@ fn see(turn: &mut Turn<'_>, service: &ServiceName, instance: Instance) {
         if known.instance == instance {
             return;
         }
-        let is_another = (known.instance.address, &known.instance.version)
-            != (instance.address, &instance.version);
+        let is_another = (&known.instance.address, &known.instance.version)
+            != (&instance.address, &instance.version);
         let is_told = known.stage.endpoint().is_some();
         if is_another {
             let stage = known.stage.clone();

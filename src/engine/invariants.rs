@@ -6,7 +6,7 @@
 
 use super::budget::Budget;
 use super::{Cause, Lane, Record, ServiceState, Split, Stage, StageKind, Stand, State};
-use crate::domain::{EndpointState, Instance, Plan, RolloutName, Weight};
+use crate::domain::{Instance, Plan, RolloutName, Weight};
 
 /// A broken promise: a bug of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +33,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), Violation> {
             .iter()
             .filter(|version| version.weight > Weight::NONE)
         {
-            let healthy = |e: &&crate::domain::Endpoint| e.state == EndpointState::Healthy;
-            if version.endpoints.iter().filter(healthy).count() == 0 {
+            if !version.takes_requests() {
                 let (service, version) = (&service.name, &version.name);
                 return violated(4, format!("{service}/{version} has weight and no endpoint"));
             }

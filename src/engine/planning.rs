@@ -7,8 +7,8 @@
 
 use super::{ServiceState, Split, StageKind, Stand, State, VersionState};
 use crate::domain::{
-    Endpoint, EndpointState, Generation, Plan, Rps, Service, ServicePlan, VersionName, VersionPlan,
-    Weight, split_weights,
+    Address, Endpoint, EndpointState, Generation, NamedEndpoint, Plan, Rps, Service, ServicePlan,
+    VersionName, VersionPlan, Weight, split_weights,
 };
 
 /// The plan that follows from `state`, under the number `generation`.
@@ -47,12 +47,14 @@ fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
             weight: weight.unwrap_or(Weight::NONE),
             mirrored: mirrored(state, &version.name),
             endpoints: endpoints(service, state, &version.name),
+            host: host(state, &version.name),
         });
     ServicePlan {
         name: service.name.clone(),
         protocol: service.protocol,
         health: service.health.clone(),
         warm_up: service.warm_up,
+        tls: service.tls.clone(),
         delivery: service.delivery,
         overlay: service.overlay.clone(),
         versions: versions.collect(),
@@ -72,19 +74,50 @@ fn mirrored(state: &ServiceState, version: &VersionName) -> Weight {
 }
 
 fn endpoints(service: &Service, state: &ServiceState, version: &VersionName) -> Vec<Endpoint> {
-    let is_told = |stand: &Stand| stand.version == *version && stand.stage.endpoint().is_some();
+    let is_told = |stand: &Stand| {
+        stand.version == *version && !stand.named && stand.stage.endpoint().is_some()
+    };
     let told = state.instances.select(is_told).into_iter();
     let told = told.filter_map(|(id, known)| {
         let told = known.stage.endpoint()?;
+        let Address::Socket(address) = known.instance.address else {
+            return None;
+        };
         Some(Endpoint {
             id: id.clone(),
-            address: known.instance.address,
+            address,
             locality: known.instance.locality.clone(),
             capacity: capacity(service, known.instance.capacity),
             state: told,
         })
     });
     told.collect()
+}
+
+/// The host of a version that is known by the name of one. Sources give no version two of them, but one
+/// may come in the place of another; then the cluster goes to where requests are to go next.
+fn host(state: &ServiceState, version: &VersionName) -> Option<NamedEndpoint> {
+    let is_named = |stand: &Stand| stand.named && stand.version == *version;
+    let named = state.instances.select(is_named);
+    let named = named.into_iter().filter_map(|(id, known)| {
+        let Address::Host(host) = &known.instance.address else {
+            return None;
+        };
+        Some((id, known, host))
+    });
+    let by_stage = |kind: StageKind| match kind {
+        StageKind::Joining => 0,
+        StageKind::Serving => 1,
+        StageKind::Ready | StageKind::Registered => 2,
+        _ => 3,
+    };
+    let next = named.min_by_key(|(_, known, _)| by_stage(known.stage.kind()));
+    next.map(|(id, known, host)| NamedEndpoint {
+        id: id.clone(),
+        host: host.clone(),
+        locality: known.instance.locality.clone(),
+        state: known.stage.endpoint(),
+    })
 }
 
 /// What one instance carries: its own word, else its service's, else all count the same.

@@ -3,7 +3,7 @@
 use super::facts::ProxyFacts;
 use super::turn::Turn;
 use super::{Actor, ProxyEvent, Record, StageKind};
-use crate::domain::{Generation, ProxyId, ProxyIdentity, Span};
+use crate::domain::{Address, Generation, ProxyId, ProxyIdentity, Span};
 
 /// Takes in a proxy's event.
 pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
@@ -41,7 +41,9 @@ fn acknowledge_drains(turn: &mut Turn<'_>, proxy: &ProxyId, generation: Generati
             .select(|stand| stand.stage == StageKind::Draining);
         for (id, known) in draining {
             if known.stage.needs().is_some_and(|g| g <= generation) {
-                turn.facts.acknowledge_drain(service, id, proxy, turn.now);
+                let named = matches!(known.instance.address, Address::Host(_));
+                let now = turn.now;
+                turn.facts.acknowledge_drain(service, id, proxy, named, now);
             }
         }
     }

@@ -7,10 +7,12 @@ use super::instances::{
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
 use super::{
-    Origin, Outcome, Record, Stage, StageKind, Stand, Wait, moments, rolling, rules, shift, wanted,
-    waves,
+    Origin, Outcome, Record, ServiceState, Stage, StageKind, Stand, State, Wait, moments, rolling,
+    rules, shift, wanted, waves,
 };
-use crate::domain::{Generation, RolloutName, Service, ServiceName, Strategy, VersionName};
+use crate::domain::{
+    Generation, InstanceSource, RolloutName, Service, ServiceName, Strategy, VersionName,
+};
 
 /// Does whatever can be done for `service` now.
 pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
@@ -20,8 +22,11 @@ pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
         .get(&service.name)
         .map(|state| state.changed);
     let pending = turn.touched.contains(&service.name);
-    let waits = waits(turn, service, changed.unwrap_or_default(), Asked::All);
-    let clear = waits.is_empty() && !pending;
+    // Each proxy is asked, so only where somebody waits for the answer.
+    let waits = matters(turn.state, &service.name)
+        .then(|| waits(turn, service, changed.unwrap_or_default(), Asked::All));
+    let clear = waits.as_ref().is_some_and(Vec::is_empty) && !pending;
+    let waits = waits.unwrap_or_default();
 
     drop_vanished(turn, &service.name);
     follow_health(turn, service);
@@ -47,6 +52,18 @@ pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
     queue(turn, &service.name);
 }
 
+/// Does it matter whether the proxies have what was last said of a service? Only rollouts wait for
+/// that, and versions that are on their way out.
+fn matters(state: &State, service: &ServiceName) -> bool {
+    let goes = |known: &ServiceState| {
+        let mut versions = known.versions.iter();
+        versions.any(|version| known.stable.as_ref() != Some(&version.name))
+    };
+    state.running(service).is_some()
+        || !state.waiting(service).is_empty()
+        || state.services.get(service).is_some_and(goes)
+}
+
 /// Outside a rollout, ready instances of the stable version join as they come.
 fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
@@ -59,7 +76,7 @@ fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
         state.instances.any(lives)
     };
     let stable = state.stable.clone().filter(lives);
-    let stable = stable.or_else(|| choose_stable(turn, name));
+    let stable = stable.or_else(|| choose_stable(turn, service));
     let Some(stable) = stable else { return };
     let is_ready = |stand: &Stand| stand.version == stable && stand.stage == StageKind::Ready;
     for id in turn.ids(name, is_ready) {
@@ -69,12 +86,19 @@ fn keep_steady(turn: &mut Turn<'_>, service: &Service) {
     }
 }
 
-/// The first version to have ready instances answers for its service.
-fn choose_stable(turn: &mut Turn<'_>, service: &ServiceName) -> Option<VersionName> {
-    let state = turn.state.services.get(service)?;
+/// The first version to have ready instances answers for its service, or at first the one that its
+/// document names.
+fn choose_stable(turn: &mut Turn<'_>, service: &Service) -> Option<VersionName> {
+    let state = turn.state.services.get(&service.name)?;
     let is_first = state.stable.is_none();
-    let version = most_ready(state)?;
-    let (service, chosen) = (service.clone(), version.clone());
+    let version = match service.first.clone().filter(|_| is_first) {
+        None => most_ready(state)?,
+        Some(first) => {
+            let is_ready = |s: &Stand| s.stage == StageKind::Ready && s.version == first;
+            state.instances.any(is_ready).then_some(first)?
+        }
+    };
+    let (service, chosen) = (service.name.clone(), version.clone());
     turn.touch(&service);
     turn.record(Record::VersionRouted {
         service: service.clone(),
@@ -241,6 +265,7 @@ fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutName) -> bool 
         steps,
     });
     turn.touch(&service.name);
+    bring_back(turn, service, &spec.to);
     let (service, version) = (service.name.clone(), spec.to);
     if shifts {
         turn.record(Record::WeightsChosen {
@@ -252,6 +277,19 @@ fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutName) -> bool 
     }
     turn.record(Record::VersionRouted { service, version });
     true
+}
+
+/// Instances that a document lists are there for as long as it does, so nobody stops them on our word:
+/// those that were let go come back with their version. From any other source others come.
+fn bring_back(turn: &mut Turn<'_>, service: &Service, version: &VersionName) {
+    if !matches!(service.source, InstanceSource::Listed { .. }) {
+        return;
+    }
+    let is_let_go = |s: &Stand| s.stage == StageKind::Released && s.version == *version;
+    for id in turn.ids(&service.name, is_let_go) {
+        let why = "its version comes back";
+        turn.move_to(&service.name, &id, Stage::Registered, why);
+    }
 }
 
 /// Instances that will serve in a moment. A rollout that began before would take those that serve

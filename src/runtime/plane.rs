@@ -338,6 +338,7 @@ fn invalid(error: LeaseError) -> ControlError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use super::*;
@@ -361,7 +362,7 @@ mod tests {
         let register = || {
             let instance = Instance {
                 id: "cart-1".parse().unwrap(),
-                address: ([127, 0, 0, 1], 80).into(),
+                address: SocketAddr::from(([127, 0, 0, 1], 80)).into(),
                 version: "v1".parse().unwrap(),
                 locality: Locality::default(),
                 capacity: None,

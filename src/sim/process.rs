@@ -1,5 +1,7 @@
 //! Processes: they start, pass their health check or not, and end.
 
+use std::net::SocketAddr;
+
 use super::chance::Chance;
 use super::fault::{Fault, STARTS_IN, STARTS_SLOWLY_IN};
 use super::flow::Failed;
@@ -68,7 +70,7 @@ impl Sim<'_> {
         self.launched += 1;
         let instance = Instance {
             id: id.clone(),
-            address: (address, PORT).into(),
+            address: SocketAddr::from((address, PORT)).into(),
             version: version.clone(),
             locality: place,
             capacity,
@@ -131,9 +133,9 @@ impl Sim<'_> {
             return;
         }
         process.said = Some(is_well);
-        let address = process.instance.address;
         if is_well {
-            self.watch.healthy(&key.1, address);
+            let address = process.instance.address.clone();
+            self.watch.healthy(&key.1, &address);
             let ready = service.min_ready.after(self.now);
             self.tick_by(ready);
         }

@@ -1,10 +1,9 @@
 //! Whoever looks on while a simulation runs: at each decision, with the fleet as it is at that moment.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Proxies;
-use crate::domain::{InstanceId, Plan, RolloutName, Time};
+use crate::domain::{Address, InstanceId, Plan, RolloutName, Time};
 use crate::engine::{Blocker, Entry, HookCall, State};
 
 /// Looks on. It may panic, but changes nothing.
@@ -25,7 +24,7 @@ pub trait Watch {
     fn waits(&mut self, _rollout: &RolloutName, _blockers: &[Blocker], _now: Time) {}
 
     /// A process was seen healthy.
-    fn healthy(&mut self, _instance: &InstanceId, _address: SocketAddr) {}
+    fn healthy(&mut self, _instance: &InstanceId, _address: &Address) {}
 
     /// A control plane goes on from what the journal adds up to.
     fn recovered(&mut self, _state: &State, _now: Time) {}

@@ -1,4 +1,5 @@
-//! The cluster of one version: `<service>/<version>`, with endpoints by EDS.
+//! The cluster of one version: `<service>/<version>`, with endpoints by EDS, or with the one host that
+//! it resolves (see [`host`]).
 //!
 //! A cluster is made in three layers. First what Tidegate owns, because drains and their proof rest
 //! on it; then the user's overlay; then a default for each setting that is still open, so that an
@@ -29,8 +30,10 @@ use envoy_types::util::pack_any;
 use super::overlay::{self, Layers, OverlayError};
 use super::proto::{ads, duration, number};
 use crate::domain::{
-    Client, OverlayPart, Probe, Protocol, ServiceName, ServicePlan, Span, VersionName,
+    Client, OverlayPart, Probe, Protocol, ServiceName, ServicePlan, Span, VersionName, VersionPlan,
 };
+
+mod host;
 
 /// Time to connect to an instance.
 const CONNECT_TIMEOUT: Span = Span::secs(1);
@@ -65,18 +68,14 @@ pub(super) fn clusters(
     let settings = service.overlay.as_ref();
     let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Cluster));
     let layers = Layers::parse(OverlayPart::Cluster, settings)?;
-    let encode = |version: &VersionName| {
+    let encode = |version: &VersionPlan| {
         let mut cluster = owned(service, version, client);
         layers.merge_into(&mut cluster)?;
-        fill(&mut cluster, service);
+        fill(&mut cluster, service, version);
         let encoded = overlay::encode(&cluster, &[&layers])?;
         Ok((cluster.name, encoded))
     };
-    service
-        .versions
-        .iter()
-        .map(|version| encode(&version.name))
-        .collect()
+    service.versions.iter().map(encode).collect()
 }
 
 /// Has the service's overlay its clusters weigh localities, or balance in a way that may?
@@ -95,18 +94,13 @@ pub(super) fn weighs_localities(service: &ServicePlan) -> Result<bool, OverlayEr
 
 /// What Tidegate owns (an overlay that names one of these is refused, see `overlay::owned`), and the
 /// plain fields whose default an overlay may override.
-fn owned(service: &ServicePlan, version: &VersionName, client: Client) -> Cluster {
+fn owned(service: &ServicePlan, version: &VersionPlan, client: Client) -> Cluster {
     let per_endpoint_stats = TrackClusterStats {
         per_endpoint_stats: true,
         ..TrackClusterStats::default()
     };
     let mut cluster = Cluster {
-        name: cluster_name(&service.name, version),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
-        eds_cluster_config: Some(EdsClusterConfig {
-            eds_config: Some(ads(Some(EDS_PATIENCE))),
-            service_name: String::new(),
-        }),
+        name: cluster_name(&service.name, &version.name),
         // Else an instance that still passes its check stays in rotation after its removal.
         ignore_health_on_host_removal: true,
         common_lb_config: Some(CommonLbConfig {
@@ -121,12 +115,24 @@ fn owned(service: &ServicePlan, version: &VersionName, client: Client) -> Cluste
         track_cluster_stats: (client == Client::Envoy).then_some(per_endpoint_stats),
         ..Cluster::default()
     };
+    match &version.host {
+        Some(named) => host::resolve(&mut cluster, named),
+        None => from_assignment(&mut cluster),
+    }
     cluster.set_lb_policy(LbPolicy::LeastRequest);
     if let Some(options) = http_options(service.protocol) {
         let options = (HTTP_OPTIONS.to_owned(), pack_any(options));
         cluster.typed_extension_protocol_options.extend([options]);
     }
     cluster
+}
+
+fn from_assignment(cluster: &mut Cluster) {
+    cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into()));
+    cluster.eds_cluster_config = Some(EdsClusterConfig {
+        eds_config: Some(ads(Some(EDS_PATIENCE))),
+        service_name: String::new(),
+    });
 }
 
 fn http_options(protocol: Protocol) -> Option<HttpProtocolOptions> {
@@ -149,12 +155,16 @@ fn http_options(protocol: Protocol) -> Option<HttpProtocolOptions> {
 
 /// A default for each setting that the overlay left open. Before the merge is too early: protobuf
 /// merges 250 ms into 1 s as 1.25 s, and a list into a list as both.
-fn fill(cluster: &mut Cluster, service: &ServicePlan) {
+fn fill(cluster: &mut Cluster, service: &ServicePlan, version: &VersionPlan) {
     cluster
         .connect_timeout
         .get_or_insert_with(|| duration(CONNECT_TIMEOUT));
     if cluster.health_checks.is_empty() {
-        cluster.health_checks.push(health_check(service));
+        cluster.health_checks.push(health_check(service, version));
+    }
+    if let Some(named) = version.host.as_ref().filter(|named| named.host.tls()) {
+        let secured = || host::secured(&named.host, service);
+        cluster.transport_socket.get_or_insert_with(secured);
     }
     // A session that is pinned to a draining instance may finish there.
     let balancing = cluster.common_lb_config.get_or_insert_default();
@@ -227,7 +237,7 @@ fn fill_slow_start(cluster: &mut Cluster, warm_up: Span) {
 /// The check that each Envoy runs by itself. Envoy holds a new host back until its first check, and
 /// one good answer is enough then; so there is no initial jitter, and no slower pace without traffic:
 /// a version at weight 0 has none, and must be known to be ready before its weight comes.
-fn health_check(service: &ServicePlan) -> HealthCheck {
+fn health_check(service: &ServicePlan, version: &VersionPlan) -> HealthCheck {
     let health = &service.health;
     let interval = Some(duration(health.interval));
     HealthCheck {
@@ -237,21 +247,24 @@ fn health_check(service: &ServicePlan) -> HealthCheck {
         interval_jitter_percent: HEALTH_JITTER_PERCENT,
         healthy_threshold: Some(number(health.healthy_after)),
         unhealthy_threshold: Some(number(health.unhealthy_after)),
-        health_checker: Some(checker(service)),
+        health_checker: Some(checker(service, version)),
         ..HealthCheck::default()
     }
 }
 
-/// The host is the service's name: Envoy's default is the cluster's, whose `/` many servers refuse.
-fn checker(service: &ServicePlan) -> HealthChecker {
+/// The host is the version's own, else the service's name: Envoy's default is the cluster's, whose `/`
+/// many servers refuse.
+fn checker(service: &ServicePlan, version: &VersionPlan) -> HealthChecker {
+    let named = version.host.as_ref().map(|named| named.host.authority());
+    let asked_as = named.unwrap_or_else(|| service.name.pool().to_string());
     match &service.health.probe {
         Probe::Grpc { service: asked } => HealthChecker::GrpcHealthCheck(GrpcHealthCheck {
             service_name: asked.clone(),
-            authority: service.name.to_string(),
+            authority: asked_as,
             ..GrpcHealthCheck::default()
         }),
         Probe::Http { path } => HealthChecker::HttpHealthCheck(HttpHealthCheck {
-            host: service.name.to_string(),
+            host: asked_as,
             path: path.clone(),
             codec_client_type: match service.protocol {
                 Protocol::Http1 | Protocol::Tcp => CodecClientType::Http1,

@@ -101,7 +101,10 @@ impl Changed<'_> {
     fn is_routed_anew(&self) -> bool {
         let said = |plan: &ServicePlan| {
             let versions = plan.versions.iter();
-            let versions = versions.map(|v| (v.name.clone(), v.routed, v.weight, v.mirrored));
+            let versions = versions.map(|v| {
+                let host = v.host.as_ref().map(|named| named.host.clone());
+                (v.name.clone(), v.routed, v.weight, v.mirrored, host)
+            });
             let settings = plan.overlay.as_ref();
             let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Route));
             (

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::domain::{
-    Endpoint, EndpointState, Gateway, GatewayName, InstanceId, Listener, Plan, Probe, Protocol,
-    ServiceName, ServicePlan, VersionName, VersionPlan, Weight,
+    Gateway, GatewayName, InstanceId, Listener, Plan, Probe, Protocol, ServiceName, ServicePlan,
+    VersionName, VersionPlan, Weight,
 };
 
 /// A contradiction in a plan. Most are faults of the engine; those that a document can cause say
@@ -161,8 +161,7 @@ fn lint_version(service: &ServicePlan, version: &VersionPlan) -> Result<(), Lint
             version: version_name,
         });
     }
-    let healthy = |endpoint: &Endpoint| endpoint.state == EndpointState::Healthy;
-    if version.routed && weight > Weight::NONE && !endpoints.iter().any(healthy) {
+    if version.routed && weight > Weight::NONE && !version.takes_requests() {
         return Err(LintError::NoHealthyEndpoint {
             service,
             version: version_name,
@@ -231,6 +230,7 @@ fn unique<T: Ord + Display>(
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::domain::EndpointState;
 
     #[test]
     fn a_sound_plan_passes() {

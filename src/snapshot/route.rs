@@ -17,6 +17,7 @@ use envoy_types::pb::envoy::config::route::v3::route_action::{
 };
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{
     DirectResponseAction, Route as EnvoyRoute, RouteAction, RouteConfiguration, RouteMatch,
     VirtualHost, WeightedCluster,
@@ -186,6 +187,11 @@ pub(super) fn weights(service: &ServicePlan) -> Vec<ClusterWeight> {
     let weight = |version: &VersionPlan| ClusterWeight {
         name: cluster_name(&service.name, &version.name),
         weight: Some(number(u32::from(version.weight.get()))),
+        // Whoever is known by a name tells by it whom a request is for.
+        host_rewrite_specifier: version
+            .host
+            .as_ref()
+            .map(|named| HostRewriteSpecifier::HostRewriteLiteral(named.host.authority())),
         ..ClusterWeight::default()
     };
     service.routed().map(weight).collect()

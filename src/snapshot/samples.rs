@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::domain::{
     Delivery, Endpoint, EndpointState, Gateway, Generation, HealthCheck, Listener, Locality,
     Overlay, OverlayPart, Plan, Probe, Protocol, ProxySelector, Route, ServicePlan, Span,
-    VersionPlan, Weight, split_weights,
+    UpstreamTls, VersionPlan, Weight, split_weights,
 };
 
 /// `mesh` routes to `cart`: three of v1 at 75 %, one of v2 at 25 %.
@@ -48,6 +48,7 @@ pub(super) fn service(name: &str) -> ServicePlan {
             healthy_after: 2,
             unhealthy_after: 3,
         },
+        tls: UpstreamTls::default(),
         warm_up: Span::ZERO,
         delivery: Delivery::Together,
         overlay: None,
@@ -68,6 +69,7 @@ pub(super) fn version(name: &str, endpoints: u16) -> VersionPlan {
         state: EndpointState::Healthy,
     };
     VersionPlan {
+        host: None,
         name: name.parse().unwrap(),
         routed: true,
         weight: Weight::NONE,

@@ -8,7 +8,7 @@ use super::OverlayCheck;
 use super::field::{Field, Ignored};
 use super::problem::Sink;
 use super::source::Place;
-use crate::domain::{Kind, OverlayPart, Span};
+use crate::domain::{AliasName, Kind, OverlayPart, ServiceName, Span};
 
 /// The surroundings of one document.
 pub(super) struct Context<'a> {
@@ -75,6 +75,27 @@ impl<'a> Context<'a> {
             place,
             listener,
         });
+    }
+
+    /// The service or its alias that a document means, which must exist.
+    pub(super) fn service(
+        &self,
+        service: ServiceName,
+        at: Place,
+        alias: Field<AliasName>,
+        listener: Option<usize>,
+    ) -> Option<ServiceName> {
+        let at = alias.at(at);
+        let meant = if alias.is_given() {
+            let aliased = service.with(&alias.get()?);
+            aliased
+                .map_err(|error| self.sink.problem(at, error.to_string()))
+                .ok()?
+        } else {
+            service
+        };
+        self.refer(Kind::Service, &meant, at, listener);
+        Some(meant)
     }
 
     /// Tells of each field that is given although nothing acts on it yet.

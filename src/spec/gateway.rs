@@ -12,8 +12,10 @@ use super::envoy::{self, ListenerEnvoy, RouteEnvoy};
 use super::field::Field;
 use super::source::Place;
 use super::tree::{Node, Value};
-use super::words::{NameText, PortNumber};
-use crate::domain::{Gateway, GatewayName, Kind, Listener, ProxySelector, Route, ServiceName};
+use super::words::{NameText, PortNumber, ServiceText};
+use crate::domain::{
+    AliasName, Gateway, GatewayName, Kind, Listener, ProxySelector, Route, ServiceName,
+};
 
 /// Listeners and routes for the proxies that it selects.
 #[derive(Deserialize, JsonSchema)]
@@ -26,7 +28,7 @@ pub(super) struct GatewaySpec {
     listeners: Field<Vec<Field<ListenerSpec>>>,
     /// Services whose routes and clusters the proxies may take although no listener names them.
     #[serde(default)]
-    #[schemars(with = "Vec<NameText>")]
+    #[schemars(with = "Vec<ServiceText>")]
     services: Field<Vec<Field<ServiceName>>>,
     /// Envoy settings of your own, for each of the listeners.
     #[serde(default)]
@@ -79,8 +81,12 @@ struct RouteSpec {
     #[serde(default)]
     prefix: Field<String>,
     /// The service that answers.
-    #[schemars(with = "NameText")]
+    #[schemars(with = "ServiceText")]
     service: Field<ServiceName>,
+    /// The service's alias that is called; the service itself unless given.
+    #[serde(default)]
+    #[schemars(with = "NameText")]
+    alias: Field<AliasName>,
     /// Envoy settings of your own; they win over the service's.
     #[serde(default)]
     envoy: Field<RouteEnvoy>,
@@ -237,7 +243,7 @@ fn route(
     }
     let service_at = spec.service.at(at);
     let service = spec.service.required("service", at, cx.sink)?;
-    cx.refer(Kind::Service, &service, service_at, Some(listener));
+    let service = cx.service(service, service_at, spec.alias, Some(listener))?;
     Some(Route {
         hosts,
         prefix,

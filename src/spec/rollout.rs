@@ -13,10 +13,10 @@ use super::hooks::{self, HooksSpec, ReplaceSpec};
 use super::source::Place;
 use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec, WaveSpec, Ways};
 use super::tree::Node;
-use super::words::{NameText, SpanText, VersionText};
+use super::words::{NameText, ServiceText, SpanText, VersionText};
 use crate::domain::{
-    BadName, Bake, GateName, Kind, Rolling, Rollout, RolloutName, ServiceName, Span, Strategy,
-    VersionName,
+    AliasName, BadName, Bake, GateName, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
+    Strategy, VersionName,
 };
 
 /// One change of one service from a version to another.
@@ -24,8 +24,12 @@ use crate::domain::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RolloutSpec {
     /// What is rolled.
-    #[schemars(with = "NameText")]
+    #[schemars(with = "ServiceText")]
     service: Field<ServiceName>,
+    /// The service's alias that is rolled, with weights of its own; the service itself unless given.
+    #[serde(default)]
+    #[schemars(with = "NameText")]
+    alias: Field<AliasName>,
     /// The version that it must start from; whatever is stable unless given.
     #[serde(default)]
     #[schemars(with = "VersionText")]
@@ -75,9 +79,6 @@ pub(super) struct RolloutSpec {
     keep_old: Field<Span>,
     #[serde(default)]
     #[schemars(skip)]
-    alias: Field<Ignored>,
-    #[serde(default)]
-    #[schemars(skip)]
     stick_to: Field<Ignored>,
     #[serde(default)]
     #[schemars(skip)]
@@ -112,9 +113,7 @@ pub(super) fn read(
     let spec: RolloutSpec = decode(spec, cx.sink)?;
     let (service_at, to_at) = (spec.service.at(at), spec.to.at(at));
     let service = spec.service.clone().required("service", at, cx.sink);
-    if let Some(service) = &service {
-        cx.refer(Kind::Service, service, service_at, None);
-    }
+    let service = service.and_then(|it| cx.service(it, service_at, spec.alias.clone(), None));
     let to = spec.to.clone().required("to", at, cx.sink);
     let aim = Aim {
         name,
@@ -157,6 +156,11 @@ pub(super) fn read_run(
         let message = "`service` does not stand in the `rollout` of a service";
         cx.sink.hinted(key, message, hint);
     }
+    if let Some(key) = spec.alias.key() {
+        let hint = "give the rollout of an alias as a document of its own".to_owned();
+        let message = "`alias` does not stand in the `rollout` of a service";
+        cx.sink.hinted(key, message, hint);
+    }
     let name = service.as_ref().zip(to.as_ref()).and_then(|(service, to)| {
         let name = RolloutName::derived(service, to);
         // The longest number that may follow must fit, too.
@@ -193,7 +197,6 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         to_key,
     } = aim;
     cx.unsupported(&[
-        ("alias", &spec.alias),
         ("stickTo", &spec.stick_to),
         ("approve", &spec.approve),
         ("onWorse", &spec.on_worse),
@@ -226,6 +229,11 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         .replace
         .get()
         .and_then(|r| hooks::replace(r, replace_at, cx));
+    if replace.is_some() && service.as_ref().is_some_and(ServiceName::is_alias) {
+        let hint = "its instances answer under other names as well: start and stop them elsewhere";
+        let message = "`replace` does not go with an alias";
+        cx.sink.hinted(replace_at, message, hint.to_owned());
+    }
     let hooks = hooks::hooks(spec.hooks, &strategy, cx);
     let gates = gates(spec.gates, cx);
     let bake = bake(spec.bake.or(BakeSpec::default()), &strategy, cx);

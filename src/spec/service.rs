@@ -15,9 +15,13 @@ use super::source::Place;
 use super::tree::Node;
 use super::words::{RateText, SpanText, VersionText};
 use crate::domain::{
-    Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps, Service,
-    ServiceName, Span, ThenDo, VersionLabel, VersionName,
+    AliasName, Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps,
+    Service, ServiceName, Span, ThenDo, UpstreamTls, VersionLabel, VersionName,
 };
+
+mod listed;
+
+use listed::Addresses;
 
 /// What callers call: where its instances come from, how they are checked, how they drain.
 #[derive(Deserialize, JsonSchema)]
@@ -52,6 +56,14 @@ pub(super) struct ServiceSpec {
     #[serde(default)]
     #[schemars(with = "String", extend("enum" = ["together", "oneByOne"]))]
     endpoints: Field<Delivery>,
+    /// Who is believed to be a host with an `https://` address.
+    #[serde(default)]
+    tls: Field<TlsSpec>,
+    /// Names under which callers get weights of their own, each with the version that it begins with, and
+    /// rolled by itself, as `thumbnail@live`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, VersionText>")]
+    aliases: Field<BTreeMap<String, Field<VersionName>>>,
     /// Envoy settings of your own.
     #[serde(default)]
     envoy: Field<ServiceEnvoy>,
@@ -75,9 +87,13 @@ pub(super) struct ServiceSpec {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InstancesSpec {
-    /// `api`: leases kept alive by whoever starts instances; `file`: a watched file.
+    /// `api`: leases kept alive by whoever starts instances; `file`: a watched file. Not with `versions`.
+    #[serde(default)]
     #[schemars(with = "String", extend("enum" = SOURCES))]
     from: Field<String>,
+    /// In place of `from`: where each version answers, as a list of addresses or as the URL of a host.
+    #[serde(default)]
+    versions: Field<BTreeMap<String, Field<Addresses>>>,
     /// The file that lists them, relative to the documents' directory; with `from: file`.
     #[serde(default)]
     file: Field<String>,
@@ -87,6 +103,15 @@ struct InstancesSpec {
     /// The label that names an instance's version, as `tag.NAME`; `tag.version` unless given.
     #[serde(default)]
     version: Field<String>,
+}
+
+/// Who is believed to be a host that is spoken to by TLS.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct TlsSpec {
+    /// A PEM file of certificate authorities on the machine of each proxy and on Tidegate's own;
+    /// `/etc/ssl/certs/ca-certificates.crt` unless given.
+    ca: Field<String>,
 }
 
 /// How health is checked; at most one of `http`, `tcp` and `grpc`.
@@ -145,13 +170,19 @@ struct LostProxiesSpec {
     then: Field<ThenDo>,
 }
 
+/// A service and the names under which it is called besides.
+pub(super) struct Declared {
+    pub(super) service: Service,
+    pub(super) aliases: Vec<(Service, Place)>,
+}
+
 /// Reads the spec of a service; `None` once it was told what is missing.
 pub(super) fn read(
     name: Option<ServiceName>,
     spec: &Node,
     at: Place,
     cx: &Context<'_>,
-) -> Option<Service> {
+) -> Option<Declared> {
     let node = spec;
     let spec: ServiceSpec = decode(node, cx.sink)?;
     cx.unsupported(&[("sessions", &spec.sessions)]);
@@ -174,9 +205,10 @@ pub(super) fn read(
     let overlay = envoy::read(spec.envoy, Some(node), None, cx);
     let runs = spec.run.is_given() || spec.rollout.is_given();
     let run = runs.then(|| read_run(name.clone(), spec.run, spec.rollout, at, cx));
+    let tls = tls(spec.tls, cx);
     // Only here, after everything was looked at, may what is missing end it.
     let (version_label, source) = from?;
-    Some(Service {
+    let service = Service {
         name: name?,
         labels: spec.labels.or(BTreeMap::new()),
         source: source?,
@@ -189,12 +221,60 @@ pub(super) fn read(
         warm_up: spec.warm_up.or(Span::ZERO),
         drain,
         delivery: spec.endpoints.or(Delivery::Together),
+        tls,
         overlay,
         run: run.flatten().map(Box::new),
-    })
+        first: None,
+    };
+    let aliases = aliases(&service, spec.aliases, at, cx);
+    Some(Declared { service, aliases })
+}
+
+fn aliases(
+    service: &Service,
+    field: Field<BTreeMap<String, Field<VersionName>>>,
+    at: Place,
+    cx: &Context<'_>,
+) -> Vec<(Service, Place)> {
+    let of_alias = |(alias, field): (String, Field<VersionName>)| {
+        let place = field.key().unwrap_or(at);
+        let (alias, first) = (cx.parse::<AliasName>(&alias, place)?, field.get()?);
+        let aliased = service.under(&alias, first);
+        let aliased = aliased.map_err(|error| cx.sink.problem(place, error.to_string()));
+        Some((aliased.ok()?, place))
+    };
+    let given = field.or(BTreeMap::new()).into_iter();
+    given.filter_map(of_alias).collect()
+}
+
+fn tls(field: Field<TlsSpec>, cx: &Context<'_>) -> UpstreamTls {
+    let spec = field.or(TlsSpec::default());
+    let at = spec.ca.at(Place::START);
+    let ca = spec.ca.or(UpstreamTls::SYSTEM_CA.to_owned());
+    if !ca.starts_with('/') {
+        let hint = "proxies read it, on their own machines".to_owned();
+        let message = format!("`{ca}` is no absolute path");
+        cx.sink.hinted(at, message, hint);
+    }
+    UpstreamTls { ca }
 }
 
 fn source(spec: InstancesSpec, at: Place, cx: &Context<'_>) -> Option<InstanceSource> {
+    if spec.versions.is_given() {
+        for (word, key) in [
+            ("from", spec.from.key()),
+            ("file", spec.file.key()),
+            ("match", spec.matches.key()),
+            ("version", spec.version.key()),
+        ] {
+            if let Some(key) = key {
+                let hint = "the list says all: remove one of them".to_owned();
+                let message = format!("`{word}` does not go with `versions`");
+                cx.sink.hinted(key, message, hint);
+            }
+        }
+        return listed::read(spec.versions, at, cx);
+    }
     let from_at = spec.from.at(at);
     match spec.from.required("from", at, cx.sink)?.as_str() {
         "api" => {

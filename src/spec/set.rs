@@ -155,7 +155,8 @@ impl Set {
         });
         let cx = Context::new(sink, check_overlay);
         if let Some((key, spec)) = tree.root.get("spec").filter(|_| has_spec) {
-            self.read(kind, name.as_deref(), name_at, spec, key.place, &cx);
+            let stands_at = (file, name_at);
+            self.read(kind, name.as_deref(), stands_at, spec, key.place, &cx);
         }
         let (references, settings) = cx.into_parts();
         self.links.push(Link {
@@ -185,7 +186,7 @@ impl Set {
         &mut self,
         kind: Kind,
         name: Option<&str>,
-        name_at: Place,
+        (file, name_at): (usize, Place),
         spec: &tree::Node,
         at: Place,
         cx: &Context<'_>,
@@ -205,11 +206,28 @@ impl Set {
             Kind::Gateway => read!(gateway, gateways),
             Kind::Policy => read!(policy, policies),
             Kind::Rollout => read!(rollout, rollouts),
-            Kind::Service => read!(service, services),
+            Kind::Service => {
+                let name = name.filter(|name| !is_aliased(name, name_at, cx));
+                let name = name.and_then(|name| cx.parse(name, name_at));
+                if let Some(declared) = service::read(name, spec, at, cx) {
+                    self.add_service(declared, file);
+                }
+            }
         }
     }
 
     /// Whatever is named must be declared.
+    fn add_service(&mut self, declared: service::Declared, file: usize) {
+        let service::Declared { service, aliases } = declared;
+        let services = &mut self.documents.services;
+        services.insert(service.name.clone(), service);
+        for (aliased, place) in aliases {
+            let key = (Kind::Service, aliased.name.to_string());
+            self.declared.insert(key, (file, place));
+            services.insert(aliased.name.clone(), aliased);
+        }
+    }
+
     fn check_references(&self, sinks: &[Sink]) {
         for Link {
             file, references, ..
@@ -224,7 +242,7 @@ impl Set {
                 }
                 let known = self.declared.keys().filter(|(of, _)| of == kind);
                 let hint = did_you_mean(name, known.map(|(_, name)| name.as_str()))
-                    .unwrap_or_else(|| format!("declare it with `kind: {kind}`, `name: {name}`"));
+                    .unwrap_or_else(|| to_declare(*kind, name));
                 sinks[*file].hinted(*place, format!("there is no {kind} `{name}`"), hint);
             }
         }
@@ -354,4 +372,28 @@ fn known_kind(word: &str, at: Place, sink: &Sink) -> Option<Kind> {
         );
     }
     kind
+}
+
+/// How that which is missing is declared.
+fn to_declare(kind: Kind, name: &str) -> String {
+    match name.split_once('@') {
+        Some((service, alias)) if kind == Kind::Service => {
+            format!(
+                "declare it with `aliases: {{ {alias}: VERSION }}` in the spec of service `{service}`"
+            )
+        }
+        _ => format!("declare it with `kind: {kind}`, `name: {name}`"),
+    }
+}
+
+/// Is a document's name that of an alias, which only its service may declare?
+fn is_aliased(name: &str, at: Place, cx: &Context<'_>) -> bool {
+    let Some((service, alias)) = name.split_once('@') else {
+        return false;
+    };
+    let hint =
+        format!("write `aliases: {{ {alias}: VERSION }}` into the spec of service `{service}`");
+    cx.sink
+        .hinted(at, format!("`{name}` is the name of an alias"), hint);
+    true
 }

@@ -159,6 +159,8 @@ texts! {
     RateText = { "type": "string", "pattern": "^[0-9]+ ?rps$" };
     /// See [`Ratio`].
     RatioText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?x$" };
+    /// The name of a service, perhaps with one of its aliases.
+    ServiceText = { "type": "string", "pattern": "^[A-Za-z0-9._-]+(@[A-Za-z0-9._-]+)?$", "maxLength": 128 };
     /// See [`crate::domain::Share`].
     ShareText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%$" };
     /// See [`SizeWord`].

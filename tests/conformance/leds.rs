@@ -6,7 +6,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use tidegate::domain::{
     Client as Kind, Delivery, Endpoint, EndpointState, Gateway, Generation, HealthCheck, Locality,
-    Plan, Probe, Protocol, ProxyIdentity, ProxySelector, ServicePlan, Span, VersionPlan, Weight,
+    Plan, Probe, Protocol, ProxyIdentity, ProxySelector, ServicePlan, Span, UpstreamTls,
+    VersionPlan, Weight,
 };
 use tidegate::snapshot::{Dialect, Resource, ResourceKind, ResourceSet, compile};
 
@@ -69,6 +70,7 @@ fn plan(generation: u64, checked_every: u64, states: &[EndpointState]) -> Plan {
             overlay: None,
         }],
         services: vec![ServicePlan {
+            tls: UpstreamTls::default(),
             name: "cart".parse().unwrap(),
             protocol: Protocol::Grpc,
             health: HealthCheck {
@@ -82,6 +84,7 @@ fn plan(generation: u64, checked_every: u64, states: &[EndpointState]) -> Plan {
             delivery: Delivery::OneByOne,
             overlay: None,
             versions: vec![VersionPlan {
+                host: None,
                 name: "v1".parse().unwrap(),
                 routed: true,
                 weight: Weight::ALL,

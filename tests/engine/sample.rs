@@ -1,11 +1,12 @@
 //! Documents and small values that the tests share, and their only source of chance.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use tidegate::domain::{
     Amount, Bake, Delivery, Documents, Drain, Gateway, HealthCheck, Hook, Instance, InstanceSource,
     Listener, Locality, LostProxies, Probe, Protocol, ProxyId, ProxyIdentity, ProxySelector,
-    Rolling, Rollout, Route, Rps, Service, Span, Strategy, ThenDo, VersionLabel,
+    Rolling, Rollout, Route, Rps, Service, Span, Strategy, ThenDo, UpstreamTls, VersionLabel,
 };
 use tidegate::engine::Actor;
 
@@ -77,6 +78,8 @@ pub(crate) fn service() -> Service {
             },
         },
         delivery: Delivery::Together,
+        tls: UpstreamTls::default(),
+        first: None,
         overlay: None,
         run: None,
     }
@@ -155,7 +158,7 @@ pub(crate) fn hook() -> Hook {
 pub(crate) fn instance(id: &str, version: &str, port: u16, capacity: Option<Rps>) -> Instance {
     Instance {
         id: name(id),
-        address: ([127, 0, 0, 1], port).into(),
+        address: SocketAddr::from(([127, 0, 0, 1], port)).into(),
         version: name(version),
         locality: Locality::default(),
         capacity,

@@ -4,11 +4,10 @@
 //! whoever runs the world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate::domain::{
-    EndpointState, InstanceId, Plan, ProxyId, ServicePlan, Span, ThenDo, Time, Weight,
+    Address, EndpointState, InstanceId, Plan, ProxyId, ServicePlan, Span, ThenDo, Time, Weight,
 };
 use tidegate::engine::{
     Entry, HookAction, HookCall, Proof, Record, RolloutState, ServiceState, Stage, StageKind,
@@ -36,7 +35,7 @@ pub(crate) struct Truth {
     checkpoint: (usize, Vec<u8>),
     pub(crate) published: Option<Arc<Plan>>,
     /// Processes that have once been seen healthy.
-    pub(crate) once_healthy: BTreeSet<(InstanceId, SocketAddr)>,
+    pub(crate) once_healthy: BTreeSet<(InstanceId, Address)>,
     /// Nothing fails here, so budgets hold at each moment.
     pub(crate) calm: bool,
     pub(crate) started: Time,
@@ -110,7 +109,7 @@ impl Truth {
     fn only_once_healthy(&self, service: &ServicePlan) {
         let endpoints = service.versions.iter().flat_map(|v| &v.endpoints);
         for endpoint in endpoints.filter(|e| e.state == EndpointState::Healthy) {
-            let key = (endpoint.id.clone(), endpoint.address);
+            let key = (endpoint.id.clone(), endpoint.address.into());
             assert!(
                 self.once_healthy.contains(&key),
                 "2: {} never was ready",

@@ -5,6 +5,7 @@
 //! truth; whatever follows from it takes its time, as long as the world's mood wants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -477,7 +478,8 @@ impl World {
     pub(crate) fn replace_process(&mut self, id: &InstanceId) {
         self.next_port += 1;
         if let Some(process) = self.instances.get_mut(id) {
-            process.instance.address.set_port(self.next_port);
+            let another = SocketAddr::from(([127, 0, 0, 1], self.next_port));
+            process.instance.address = another.into();
             process.said = None;
             self.discover();
         }
@@ -514,7 +516,7 @@ impl World {
         }
         process.said = Some(healthy);
         if healthy {
-            let once = (id.clone(), process.instance.address);
+            let once = (id.clone(), process.instance.address.clone());
             self.truth.once_healthy.insert(once);
         }
         self.event(Event::Health {

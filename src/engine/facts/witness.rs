@@ -12,10 +12,13 @@ use crate::domain::{ProxyId, Time, counted};
 /// two more must say zero. This holds as long as the fastest report takes less than the time
 /// between two; one that catches up with those before it shows that it did not, and counting begins
 /// anew. A reading that says whether the proxy still uses the instance settles the question by
-/// itself: while it does, the reading is from before.
+/// itself: while it does, the reading is from before. A host that is known by its name is never told
+/// to drain, so there it is only the weight that the proxy has acknowledged, and it settles nothing.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Witness {
     acknowledged: Option<Time>,
+    /// Its proxy is told the weight alone.
+    named: bool,
     readings_since: u32,
     zeros: u32,
     last: u64,
@@ -45,8 +48,9 @@ impl Witness {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, now: Time) {
+    pub(super) fn acknowledge(&mut self, now: Time, named: bool) {
         self.acknowledged.get_or_insert(now);
+        self.named = named;
     }
 
     pub(super) fn count_anew(&mut self) {
@@ -55,7 +59,8 @@ impl Witness {
 
     pub(super) fn hear(&mut self, said: Said, read_at: Time) {
         let is_after = |acknowledged: Time| read_at > acknowledged;
-        if !self.acknowledged.is_some_and(is_after) || said.healthy == Some(true) {
+        let uses = said.healthy == Some(true) && !self.named;
+        if uses || !self.acknowledged.is_some_and(is_after) {
             return;
         }
         self.readings_since = self.readings_since.saturating_add(1);
@@ -96,7 +101,7 @@ mod tests {
             (&[0, 0, 1, 0], false),
         ] {
             let mut witness = Witness::default();
-            witness.acknowledge(ack);
+            witness.acknowledge(ack, false);
             for reading in heard {
                 witness.hear(said(*reading, None), later);
             }
@@ -104,7 +109,7 @@ mod tests {
         }
         let mut early = Witness::default();
         early.hear(said(0, None), later);
-        early.acknowledge(later);
+        early.acknowledge(later, false);
         for _ in 0..9 {
             early.hear(said(0, None), ack);
         }
@@ -113,7 +118,7 @@ mod tests {
             "what was read before the ACK proves nothing"
         );
         let mut unaware = Witness::default();
-        unaware.acknowledge(ack);
+        unaware.acknowledge(ack, false);
         for _ in 0..9 {
             unaware.hear(said(0, Some(true)), later);
         }
@@ -125,5 +130,14 @@ mod tests {
             unaware.hear(said(0, Some(false)), later);
         }
         assert!(unaware.has_proof());
+        let mut named = Witness::default();
+        named.acknowledge(ack, true);
+        for _ in 0..3 {
+            named.hear(said(0, Some(true)), later);
+        }
+        assert!(
+            named.has_proof(),
+            "a host by name counts as healthy to the end"
+        );
     }
 }

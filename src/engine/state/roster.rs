@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map, btree_set};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::InstanceState;
-use crate::domain::{Instance, InstanceId, Locality, Rps, Time, VersionName};
+use crate::domain::{Address, Instance, InstanceId, Locality, Rps, Time, VersionName};
 use crate::engine::Stage;
 use crate::engine::stage::StageKind;
 
@@ -29,6 +29,8 @@ pub struct Stand {
     pub version: VersionName,
     /// Its place.
     pub locality: Locality,
+    /// Is it known by the name of a host?
+    pub named: bool,
 }
 
 /// Instances that stand alike.
@@ -172,6 +174,7 @@ impl Stand {
             stage: state.stage.kind(),
             version: state.instance.version.clone(),
             locality: state.instance.locality.clone(),
+            named: matches!(state.instance.address, Address::Host(_)),
         }
     }
 }

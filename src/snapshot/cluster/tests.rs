@@ -1,7 +1,11 @@
 use prost::Message;
 
 use super::super::samples;
+use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
+
 use super::*;
+use crate::domain::{EndpointState, NamedEndpoint};
 
 fn cluster(service: &ServicePlan) -> Cluster {
     let (name, encoded) = clusters(service, Client::Envoy).unwrap().remove(0);
@@ -240,4 +244,52 @@ fn an_envoy_that_reports_by_lrs_gets_no_statistics_per_endpoint() {
         ..otherwise
     };
     assert_eq!(by_lrs, expected);
+}
+
+/// A version that is known by the name of a host, as a document would list it.
+fn named(url: &str, protocol: Protocol) -> ServicePlan {
+    let mut service = ServicePlan { protocol, ..cart() };
+    let endpoint = service.versions[0].endpoints.remove(0);
+    service.versions[0].host = Some(NamedEndpoint {
+        id: endpoint.id,
+        host: url.parse().unwrap(),
+        locality: endpoint.locality,
+        state: Some(EndpointState::Healthy),
+    });
+    service
+}
+
+#[test]
+fn a_host_by_name_is_resolved_and_must_show_its_name() {
+    let got = cluster(&named("https://a.example", Protocol::Http2));
+    let dns = ClusterDiscoveryType::Type(DiscoveryType::LogicalDns.into());
+    assert_eq!(got.cluster_discovery_type, Some(dns));
+    assert_eq!(got.eds_cluster_config, None);
+    let told = format!("{:?}", got.load_assignment.unwrap());
+    for part in ["\"a.example\"", "PortValue(443)", "hostname: \"v1-0\""] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let socket = got.transport_socket.unwrap();
+    let Some(ConfigType::TypedConfig(any)) = socket.config_type else {
+        panic!("no TLS")
+    };
+    let tls = UpstreamTlsContext::decode(any.value.as_slice()).unwrap();
+    assert_eq!(tls.sni, "a.example");
+    let common = tls.common_tls_context.unwrap();
+    assert_eq!(common.alpn_protocols, ["h2"]);
+    let believed = format!("{:?}", common.validation_context_type);
+    for part in ["/etc/ssl/certs/ca-certificates.crt", "Exact(\"a.example\")"] {
+        assert!(believed.contains(part), "{part}: {believed}");
+    }
+}
+
+#[test]
+fn a_host_without_tls_is_spoken_to_in_the_clear_and_by_its_own_port() {
+    let got = cluster(&named("http://a.example:8080", Protocol::Http1));
+    assert_eq!(got.transport_socket, None);
+    let health = format!("{:?}", got.health_checks);
+    assert!(
+        health.contains("\"a.example:8080\"") || health.contains("TcpHealthCheck"),
+        "{health}"
+    );
 }

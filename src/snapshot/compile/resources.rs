@@ -43,7 +43,12 @@ pub(super) fn compiled_service(
         resources.insert(one_by_one(Client::EnvoyByLrs), lrs);
         resources.insert(one_by_one(Client::Envoy), envoy);
     }
-    if service.protocol == Protocol::Grpc {
+    // To gRPC clients a name means nothing: they would speak to it without TLS.
+    let is_named = service
+        .versions
+        .iter()
+        .any(|version| version.host.is_some());
+    if service.protocol == Protocol::Grpc && !is_named {
         let grpc = grpc_resources(service, &for_envoy);
         resources.insert(Dialect::plain(Client::Grpc), grpc);
     }
@@ -85,7 +90,8 @@ fn one_by_one_resources(
     let mut all = together.clone();
     let assignments = all.iter_mut();
     let assignments = assignments.filter(|(kind, _)| *kind == ResourceKind::Endpoint);
-    for (version, (_, assignment)) in service.versions.iter().zip(assignments) {
+    let versions = service.versions.iter().filter(|v| v.host.is_none());
+    for (version, (_, assignment)) in versions.zip(assignments) {
         let members = &members[&version.name];
         if !members.is_empty() {
             *assignment = collection::assignment(&service.name, version, members, assignment);
@@ -103,7 +109,7 @@ fn envoy_resources(plan: &Plan, service: &ServicePlan) -> Result<Resources, Comp
         all.push((kind, encode::resource(kind, name, encoded)));
     };
     let misfit = |source| misfit(service, source);
-    for version in &service.versions {
+    for version in service.versions.iter().filter(|v| v.host.is_none()) {
         let assignment = assignment::assignment(&service.name, version);
         let name = &assignment.cluster_name;
         add(ResourceKind::Endpoint, name, assignment.encode_to_vec());

@@ -187,3 +187,19 @@ fn a_mirrored_version_gets_copies() {
         .collect();
     assert_eq!(copies, [("cart/v2", Some((1_000, 1)))]);
 }
+
+#[test]
+fn a_host_by_name_is_asked_by_its_name_and_no_other_is() {
+    let mut service = samples::plan().services.remove(0);
+    let endpoint = service.versions[1].endpoints.remove(0);
+    service.versions[1].host = Some(crate::domain::NamedEndpoint {
+        id: endpoint.id,
+        host: "https://b.example:8443".parse().unwrap(),
+        locality: endpoint.locality,
+        state: Some(crate::domain::EndpointState::Healthy),
+    });
+    let rewritten = weights(&service);
+    let rewritten = rewritten.iter().map(|it| it.host_rewrite_specifier.clone());
+    let by_name = HostRewriteSpecifier::HostRewriteLiteral("b.example:8443".into());
+    assert_eq!(rewritten.collect::<Vec<_>>(), [None, Some(by_name)]);
+}

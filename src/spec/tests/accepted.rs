@@ -56,6 +56,50 @@ fn a_rollout_with_nothing_set_is_safe() {
 }
 
 #[test]
+fn an_alias_is_a_service_of_its_own_with_the_same_instances() {
+    let loaded = good(
+        "kind: Service
+name: thumbnail
+spec:
+  instances: { versions: { 17: https://a.example, 18: [10.0.0.1:80, 10.0.0.2:80] } }
+  aliases: { live: 17 }
+---
+kind: Rollout
+name: r
+spec: { service: thumbnail, alias: live, to: 18 }
+---
+kind: Gateway
+name: mesh
+spec:
+  proxies: { cluster: web }
+  listeners: [{ port: 80, routes: [{ service: thumbnail, alias: live }] }]
+  services: [thumbnail@live]
+",
+    );
+    let documents = &loaded.documents;
+    let names: Vec<_> = documents.services.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["thumbnail", "thumbnail@live"]);
+    let [own, live] = ["thumbnail", "thumbnail@live"].map(|name| {
+        let service = &documents.services[&name.parse().unwrap()];
+        (
+            service.first.as_ref().map(ToString::to_string),
+            service.source.clone(),
+        )
+    });
+    assert_eq!((own.0, live.0.as_deref()), (None, Some("17")));
+    assert_eq!(own.1, live.1);
+    let InstanceSource::Listed { versions } = live.1 else {
+        panic!("{:?}", live.1)
+    };
+    let said = |(version, all): (&_, &Vec<_>)| format!("{version} {all:?}");
+    assert_eq!(versions.iter().map(said).count(), 2);
+    let live = "thumbnail@live".parse().unwrap();
+    assert_eq!(documents.rollouts[&"r".parse().unwrap()].service, live);
+    let gateway = &documents.gateways[&"mesh".parse().unwrap()];
+    assert_eq!(gateway.reachable().into_iter().collect::<Vec<_>>(), [&live]);
+}
+
+#[test]
 fn a_policy_is_about_the_services_with_its_labels() {
     let loaded = good(
         "kind: Policy\nname: edge\nspec:\n  applies: { to: { tier: edge } }\n  slots: 1\n  freeze:\n    \
@@ -404,6 +448,7 @@ fn the_schema_knows_what_is_supported() {
         fields,
         [
             "service",
+            "alias",
             "from",
             "to",
             "rolling",

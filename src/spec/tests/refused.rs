@@ -78,7 +78,7 @@ fn documents_have_a_kind_a_name_and_a_spec() {
     check(
         "kind: Service\nname: a/b\nspec:\n  capacity: 5\n  instances: { from: api }\n",
         &[
-            "a.yaml:2:7: a service name may not contain '/'; use letters, digits and `-._`",
+            "a.yaml:2:7: a service name may not contain '/'; use letters, digits and `-._@`",
             "a.yaml:4:13: `5` is not a rate per instance; write it like `60rps`",
         ],
     );
@@ -438,7 +438,6 @@ name: cart-42
 spec:
   service: cart
   to: v42
-  alias: live
   stickTo: version
   onWorse: { rollback: this wave, then: pause }
   gates: [no-worse]
@@ -448,9 +447,56 @@ spec:
             "a.yaml:6:3: not supported yet: `sessions` (hint: remove it; it would have no effect)",
             "a.yaml:7:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
             "a.yaml:13:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
-            "a.yaml:20:3: not supported yet: `alias` (hint: remove it; it would have no effect)",
-            "a.yaml:21:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
-            "a.yaml:22:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+            "a.yaml:20:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
+            "a.yaml:21:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+        ],
+    );
+}
+
+#[test]
+fn listed_instances_and_aliases_make_sense() {
+    check(
+        "kind: Service
+name: cart
+spec:
+  instances:
+    from: api
+    versions:
+      \"17\": https://a.example
+      v 2: 10.0.0.1:80
+      v3: [10.0.0.2:80, 10.0.0.2:80, https://b.example]
+      v4: []
+      v5: https://c.example/live
+  aliases: { li@ve: \"17\" }
+  tls: { ca: ca.pem }
+---
+kind: Service
+name: cart@live
+spec: { instances: { from: api } }
+---
+kind: Gateway
+name: mesh
+spec:
+  proxies: { cluster: web }
+  listeners: [{ port: 80, routes: [{ service: cart, alias: canary }] }]
+---
+kind: Rollout
+name: r
+spec: { service: cart, alias: canary, to: v3, replace: { exec: [true] } }
+",
+        &[
+            "a.yaml:5:5: `from` does not go with `versions` (hint: the list says all: remove one of them)",
+            "a.yaml:8:7: a version may not contain ' '; use letters, digits and `-._+`",
+            "a.yaml:9:11: the host of version `v3` is not its only address (hint: a version is either the URL of one host or a list of IP addresses)",
+            "a.yaml:9:25: `10.0.0.2:80` is listed twice (hint: an instance is of one version)",
+            "a.yaml:10:11: version `v4` has no address",
+            "a.yaml:11:11: `https://c.example/live` says more than a host and a port; leave out what follows them",
+            "a.yaml:12:14: a name of an alias may not contain '@'; use letters, digits and `-._`",
+            "a.yaml:13:14: `ca.pem` is no absolute path (hint: proxies read it, on their own machines)",
+            "a.yaml:16:7: `cart@live` is the name of an alias (hint: write `aliases: { live: VERSION }` into the spec of service `cart`)",
+            "a.yaml:23:60: there is no Service `cart@canary` (hint: declare it with `aliases: { canary: VERSION }` in the spec of service `cart`)",
+            "a.yaml:27:31: there is no Service `cart@canary` (hint: declare it with `aliases: { canary: VERSION }` in the spec of service `cart`)",
+            "a.yaml:27:47: `replace` does not go with an alias (hint: its instances answer under other names as well: start and stop them elsewhere)",
         ],
     );
 }

@@ -1,6 +1,7 @@
 //! From what a report says of places and addresses to requests in progress per instance.
 //!
-//! An address finds its instance through the plan that was published last. Some clients count per
+//! An address finds its instance through the plan that was published last; a host that is known by its
+//! name is the only one of its cluster, so that all of it counts. Some clients count per
 //! locality only: what they have in progress there and no address explains may be on any instance of
 //! that locality, so it counts against each one that drains, and nothing is said of the others. What a
 //! report leaves out is idle, unchanged or unknown, by the client's [`Habits`].
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use super::habits::Habits;
 use super::message::ClusterStats;
 use crate::domain::{
-    Endpoint, EndpointState, Locality, Plan, ServiceName, ServicePlan, VersionPlan,
+    Endpoint, EndpointState, InstanceId, Locality, Plan, ServiceName, ServicePlan, VersionPlan,
 };
 use crate::engine::InstanceLoad;
 
@@ -74,17 +75,24 @@ impl Ledger {
             let idle = Seen::default();
             match (self.habits, said) {
                 (Habits::Idle | Habits::IdleAndSilent, Some(seen)) => {
-                    tell(&mut loads, service, version, |endpoint| seen.of(endpoint));
+                    let all = Some(seen.all());
+                    tell(&mut loads, service, version, all, |endpoint| {
+                        seen.of(endpoint)
+                    });
                 }
                 (Habits::IdleAndSilent, None) => {
-                    tell(&mut loads, service, version, |endpoint| idle.of(endpoint));
+                    let all = Some(idle.all());
+                    tell(&mut loads, service, version, all, |endpoint| {
+                        idle.of(endpoint)
+                    });
                 }
                 (Habits::Idle, None) => {}
                 (Habits::Unchanged, said) => {
                     let mut places = self.unchanged.remove(&cluster).unwrap_or_default();
                     let news = said.into_iter().flat_map(|seen| &seen.by_place);
                     places.extend(news.map(|(place, counts)| (place.clone(), counts.in_progress)));
-                    tell(&mut loads, service, version, |endpoint| {
+                    let all = (!places.is_empty()).then(|| places.values().sum());
+                    tell(&mut loads, service, version, all, |endpoint| {
                         let in_progress = *places.get(&endpoint.locality)?;
                         of_place(in_progress, endpoint)
                     });
@@ -101,17 +109,20 @@ fn tell(
     loads: &mut Vec<InstanceLoad>,
     service: &ServicePlan,
     version: &VersionPlan,
+    all: Option<u64>,
     of: impl Fn(&Endpoint) -> Option<u64>,
 ) {
-    loads.extend(version.endpoints.iter().filter_map(|endpoint| {
-        Some(InstanceLoad {
-            service: service.name.clone(),
-            version: version.name.clone(),
-            instance: endpoint.id.clone(),
-            in_progress: of(endpoint)?,
-            healthy: None,
-        })
-    }));
+    let load = |instance: &InstanceId, in_progress| InstanceLoad {
+        service: service.name.clone(),
+        version: version.name.clone(),
+        instance: instance.clone(),
+        in_progress,
+        healthy: None,
+    };
+    let endpoints = version.endpoints.iter();
+    loads.extend(endpoints.filter_map(|endpoint| Some(load(&endpoint.id, of(endpoint)?))));
+    let named = version.host.iter();
+    loads.extend(named.filter_map(|named| Some(load(&named.id, all?))));
 }
 
 /// What is known of an endpoint when so many requests are in progress somewhere in its locality.
@@ -137,6 +148,11 @@ impl Seen {
                 counts.explained = counts.explained.saturating_add(more);
             }
         }
+    }
+
+    /// All that the cluster has in progress.
+    fn all(&self) -> u64 {
+        self.by_place.values().map(|it| it.in_progress).sum()
     }
 
     fn of(&self, endpoint: &Endpoint) -> Option<u64> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::domain::{
     Delivery, Endpoint, EndpointState, Gateway, Generation, HealthCheck, Locality, Plan, Probe,
-    Protocol, ProxySelector, ServicePlan, Span, VersionPlan, Weight,
+    Protocol, ProxySelector, ServicePlan, Span, UpstreamTls, VersionPlan, Weight,
 };
 
 pub(super) fn plan() -> Plan {
@@ -19,6 +19,7 @@ pub(super) fn plan() -> Plan {
         state,
     };
     let version = VersionPlan {
+        host: None,
         name: "v1".parse().unwrap(),
         routed: true,
         weight: Weight::ALL,
@@ -42,6 +43,7 @@ pub(super) fn plan() -> Plan {
             healthy_after: 1,
             unhealthy_after: 1,
         },
+        tls: UpstreamTls::default(),
         warm_up: Span::ZERO,
         delivery: Delivery::Together,
         overlay: None,
