@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 pub use blocker::{Blocker, Wait};
 pub use capacity::HEADROOM_PERCENT;
-pub use command::{Answer, Command, Refusal, RolloutVerb, Verb};
+pub use command::{Answer, Command, Refusal, RolloutVerb, Stands, Verb};
 pub use effect::Effect;
 pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_record};
@@ -174,7 +174,27 @@ impl Engine {
         command: Command,
         now: Time,
     ) -> (Vec<Effect>, Result<Answer, Refusal>) {
-        self.turn(now, |turn| operate::operate(turn, command))
+        let about = match &command.verb {
+            Verb::Rollout { name, verb } => Some((name.clone(), *verb)),
+            _ => None,
+        };
+        let (effects, answer) = self.turn(now, |turn| operate::operate(turn, command));
+        let Some((name, verb)) = about else {
+            return (effects, answer);
+        };
+        let answer = match answer {
+            Ok(answer) => {
+                let undone = (verb == RolloutVerb::Undo).then(|| operate::undo_of(&name));
+                let name = undone.and_then(Result::ok).unwrap_or(name);
+                let now = self.seen(now).stands(&name);
+                Ok(Answer { now, ..answer })
+            }
+            Err(refusal) => Err(match self.seen(now).stands(&name) {
+                Some(stands) => refusal.of(&stands),
+                None => refusal,
+            }),
+        };
+        (effects, answer)
     }
 
     /// The durable state.
@@ -189,6 +209,10 @@ impl Engine {
 
     /// Everything, for people and programs.
     pub fn view(&self, now: Time) -> View {
+        self.seen(now).view()
+    }
+
+    fn seen(&self, now: Time) -> viewing::Seen<'_> {
         let not_ready = self.not_ready(now);
         let (state, facts, waits) = (&self.state, &self.facts, &self.waits);
         viewing::Seen {
@@ -198,7 +222,6 @@ impl Engine {
             not_ready,
             now,
         }
-        .view()
     }
 
     fn turn<T>(&mut self, now: Time, begin: impl FnOnce(&mut Turn<'_>) -> T) -> (Vec<Effect>, T) {

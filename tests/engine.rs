@@ -31,6 +31,8 @@ mod speed;
 mod stories;
 #[path = "engine/truth.rs"]
 mod truth;
+#[path = "engine/verbs.rs"]
+mod verbs;
 #[path = "engine/ways.rs"]
 mod ways;
 #[path = "engine/world.rs"]

@@ -73,7 +73,7 @@ pub(super) async fn drain(
         groups: Vec::new(),
         reason,
     };
-    let Answer { message } = shared.control.command(asked).await?;
+    let Answer { message, .. } = shared.control.command(asked).await?;
     let end = tokio::time::timeout(how.wait.duration(), released(&shared, &target)).await;
     let answer = match end {
         Ok(end) => end?,

@@ -58,9 +58,7 @@ impl FakeControl {
 
     fn note(&self, what: String) -> Answer {
         self.asked.send_modify(|all| all.push(what));
-        Answer {
-            message: "done".into(),
-        }
+        "done".to_owned().into()
     }
 }
 

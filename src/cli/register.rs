@@ -109,7 +109,7 @@ impl Register {
             () = stopped() => {
                 let end = client.send(Method::DELETE, &path, Payload::Nothing);
                 match end.await {
-                    Ok(Answer { message }) => output.note(&message),
+                    Ok(Answer { message, .. }) => output.note(&message),
                     Err(e) => output.note(&format!("{id}: {e}; the lease ends by itself in {ttl}")),
                 }
                 Ok(())

@@ -18,7 +18,7 @@ pub(crate) use rollout::{rollout, rollout_line};
 
 use crate::api::{LocatedInstance, SentView, Why, foremost};
 use crate::domain::{Kind, Span, Time};
-use crate::engine::{ProxyView, RolloutView, ServiceView, View};
+use crate::engine::{Answer, ProxyView, RolloutView, ServiceView, View};
 use crate::runtime::{DocumentView, Numbered, SecretsView};
 use table::Table;
 
@@ -230,6 +230,16 @@ pub(crate) fn why(why: &Why, look: Look) -> String {
     lines.dedup();
     for note in &why.notes {
         lines.extend(wrap::wrapped(note, "  note: ", look.width));
+    }
+    lines.join("\n")
+}
+
+/// What a verb led to, and how the rollout stands now.
+pub(crate) fn answer(answer: &Answer, look: Look) -> String {
+    let mut lines = vec![answer.message.clone()];
+    if let Some(now) = &answer.now {
+        let stands = format!("{} is {now}", now.rollout);
+        lines.extend(wrap::wrapped(&stands, "  ", look.width));
     }
     lines.join("\n")
 }

@@ -136,7 +136,10 @@ impl Rollout {
         ask.reason = verb.reason;
         let ask = Payload::json(&ask)?;
         let answer: Answer = context.client()?.send(Method::POST, &path, ask).await?;
-        context.output.show(&answer, |it| it.message.clone())
+        let look = context.output.look();
+        context
+            .output
+            .show(&answer, |answer| render::answer(answer, look))
     }
 }
 

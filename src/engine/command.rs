@@ -1,7 +1,12 @@
 //! What operators may ask for, and how the engine answers.
 
-use super::{Actor, Turned};
+use std::fmt;
+
+use super::{Actor, Phase, Turned};
 use crate::domain::{InstanceId, ProxyId, RolloutName, ServiceName};
+
+/// How a hint begins that knows no better than to look at what is waited for.
+pub(super) const ASK_WHY: &str = "`tidegate why";
 
 /// A verb, with who wants it and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +85,37 @@ pub enum RolloutVerb {
 pub struct Answer {
     /// What holds now, in a sentence.
     pub message: String,
+    /// How the rollout stands that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Stands>,
+}
+
+impl From<String> for Answer {
+    fn from(message: String) -> Self {
+        Self { message, now: None }
+    }
+}
+
+/// How a rollout stands once a verb has been carried out, or refused.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stands {
+    /// Which.
+    pub rollout: RolloutName,
+    /// In which phase it is.
+    pub phase: Phase,
+    /// What it waits for, a sentence each.
+    pub waits: Vec<String>,
+    /// The next command for somebody who does not want to wait for the first of these.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Stands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.phase)?;
+        self.waits
+            .first()
+            .map_or(Ok(()), |wait| write!(f, ": {wait}"))
+    }
 }
 
 /// The engine will not.
@@ -112,6 +148,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The same, with how the rollout stands and what helps there, where it does not say so itself.
+    #[must_use]
+    pub(super) fn of(self, stands: &Stands) -> Self {
+        match self {
+            Self::Conflict { what, hint } if !stands.phase.is_over() => {
+                let is_said = stands.waits.first().is_some_and(|wait| what.contains(wait));
+                let stood: &dyn fmt::Display = if is_said { &stands.phase } else { stands };
+                let what = format!("{what}; it is {stood}");
+                let helps = stands.hint.clone().filter(|_| hint.starts_with(ASK_WHY));
+                let hint = match helps {
+                    Some(helps) if helps.contains("`tidegate ") => helps,
+                    Some(helps) => format!("{helps}; {hint}"),
+                    None => hint,
+                };
+                Self::Conflict { what, hint }
+            }
+            other => other,
+        }
+    }
+
     /// The next command to try.
     pub fn hint(&self) -> &str {
         match self {

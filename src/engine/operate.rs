@@ -8,6 +8,7 @@ mod rollouts;
 
 use freeze::{freeze, override_rules, unfreeze};
 use instances::{drain, find, undrain};
+pub(super) use rollouts::undo_of;
 use rollouts::{abort, pause, promote, resume, retry, skip, undo};
 
 use super::state::RolloutState;
@@ -96,7 +97,7 @@ fn forget(turn: &mut Turn<'_>, proxy: &ProxyId, by: &Command) -> Result<Answer, 
 
 #[expect(clippy::unnecessary_wraps, reason = "every verb ends with it")]
 fn answer(message: String) -> Result<Answer, Refusal> {
-    Ok(Answer { message })
+    Ok(message.into())
 }
 
 fn conflict(what: String, hint: impl Into<String>) -> Refusal {

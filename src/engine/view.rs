@@ -251,6 +251,13 @@ pub enum Phase {
     Stuck,
 }
 
+impl Phase {
+    /// Is it the end?
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::RolledBack | Self::Superseded)
+    }
+}
+
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

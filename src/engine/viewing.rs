@@ -7,10 +7,10 @@ use super::turn::Subject;
 use super::waits::Waits;
 use super::{
     BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, Part, PartView, Phase,
-    ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind, State, VersionView,
-    View, Wait,
+    ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State,
+    VersionView, View, Wait,
 };
-use crate::domain::{ProxyIdentity, ServiceName, ServicePlan, Span, Strategy, Time};
+use crate::domain::{ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time};
 
 /// What is said of an instance that is kept although its source no longer knows it.
 const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
@@ -56,6 +56,19 @@ impl Seen<'_> {
                 .map(|proxy| self.proxy(proxy))
                 .collect(),
         }
+    }
+
+    /// How a rollout stands at this moment.
+    pub(super) fn stands(&self, name: &RolloutName) -> Option<Stands> {
+        let rollout = self.state.rollouts.get(name)?;
+        let blockers = self.blockers(&Subject::Rollout(name.clone()));
+        let hint = blockers.first().and_then(|blocker| blocker.hint.clone());
+        Some(Stands {
+            rollout: name.clone(),
+            phase: self.phase(rollout),
+            waits: blockers.into_iter().map(|blocker| blocker.text).collect(),
+            hint,
+        })
     }
 
     fn blockers(&self, subject: &Subject) -> Vec<BlockerView> {

@@ -266,9 +266,7 @@ impl Control for Plane {
             }
             _ => invalid(error),
         })?;
-        Ok(Answer {
-            message: format!("{id} of {service} is registered until {ends:.0}"),
-        })
+        Ok(format!("{id} of {service} is registered until {ends:.0}").into())
     }
 
     async fn deregister(
@@ -279,9 +277,7 @@ impl Control for Plane {
         self.discovery
             .deregister(&service, &instance)
             .map_err(invalid)?;
-        Ok(Answer {
-            message: format!("{instance} of {service} is no longer registered"),
-        })
+        Ok(format!("{instance} of {service} is no longer registered").into())
     }
 
     fn view(&self) -> watch::Receiver<Arc<View>> {

@@ -11,7 +11,7 @@ use crate::ways::{by_steps, in_waves, step, two_regions, wave};
 use crate::world::World;
 
 /// Somebody called `ci` who has a say.
-fn hook(when: When, each: Each, on_fail: OnFail) -> RolloutHook {
+pub(crate) fn hook(when: When, each: Each, on_fail: OnFail) -> RolloutHook {
     RolloutHook {
         name: "ci".to_owned(),
         when,

@@ -296,16 +296,8 @@ impl World {
     }
 
     pub(crate) fn override_rules(&mut self, rollout: &str, why: &str) {
-        let (name, verb) = (name(rollout), RolloutVerb::Override);
-        let command = Command {
-            verb: Verb::Rollout { name, verb },
-            by: actor(),
-            groups: self.groups.clone(),
-            reason: Some(why.to_owned()),
-        };
-        let (effects, answer) = self.engine.command(command, self.now);
-        answer.expect("it may be overridden");
-        self.carry_out(effects);
+        let overridden = self.rollout_verb_because(rollout, RolloutVerb::Override, Some(why));
+        overridden.expect("it may be overridden");
     }
 
     pub(crate) fn rollout_verb(
@@ -313,8 +305,25 @@ impl World {
         rollout: &str,
         verb: RolloutVerb,
     ) -> Result<Answer, Refusal> {
+        self.rollout_verb_because(rollout, verb, None)
+    }
+
+    pub(crate) fn rollout_verb_because(
+        &mut self,
+        rollout: &str,
+        verb: RolloutVerb,
+        why: Option<&str>,
+    ) -> Result<Answer, Refusal> {
         let name = name(rollout);
-        self.command(Verb::Rollout { name, verb })
+        let command = Command {
+            verb: Verb::Rollout { name, verb },
+            by: actor(),
+            groups: self.groups.clone(),
+            reason: why.map(str::to_owned),
+        };
+        let (effects, answer) = self.engine.command(command, self.now);
+        self.carry_out(effects);
+        answer
     }
 
     pub(crate) fn apply(&mut self, documents: Documents) {

@@ -2,7 +2,8 @@
 
 use super::may::may_approve;
 use super::{answer, conflict};
-use crate::domain::{Rollout, RolloutName, Span, counted};
+use crate::domain::{BadName, Rollout, RolloutName, Span, counted};
+use crate::engine::command::ASK_WHY;
 use crate::engine::course::Course;
 use crate::engine::instances::stage_of;
 use crate::engine::state::{Bake, HookState, HookStatus, RolloutState};
@@ -118,8 +119,8 @@ pub(super) fn promote(
     let name = running(rollout, "promote")?.clone();
     if rollout.turned.is_some() {
         return Err(conflict(
-            format!("{name} goes back"),
-            format!("`tidegate rollout start` begins it anew when {name} is over"),
+            format!("{name} goes back, and nothing can be promoted there"),
+            "`tidegate rollout start` begins a new one when it is over",
         ));
     }
     let steps = u32::try_from(rollout.steps.len()).unwrap_or(u32::MAX);
@@ -143,6 +144,10 @@ pub(super) fn promote(
     }
     if steps > 0 && rollout.steps_done < to {
         not_held(turn, rollout)?;
+        if !asks {
+            let what = format!("it goes on with step {}", to + 1);
+            turn.record(skipped(&name, what, by));
+        }
         for step in rollout.steps_done..to {
             turn.record(Record::StepDone {
                 rollout: name.clone(),
@@ -153,6 +158,9 @@ pub(super) fn promote(
         return answer(format!("{name} goes on with step {} of {steps}", to + 1));
     }
     if let Bake::Began(_) = rollout.bake {
+        if !asks {
+            turn.record(skipped(&name, "it bakes no longer".to_owned(), by));
+        }
         turn.record(Record::BakeDone {
             rollout: name.clone(),
         });
@@ -163,7 +171,7 @@ pub(super) fn promote(
     }
     Err(conflict(
         format!("{name} waits for nobody's word"),
-        format!("`tidegate why {name}` says what it waits for"),
+        format!("{ASK_WHY} {name}` says what it waits for"),
     ))
 }
 
@@ -277,7 +285,7 @@ pub(super) fn skip(
     }
     Err(conflict(
         format!("{name} waits for nothing that can be skipped"),
-        format!("`tidegate why {name}` says what it waits for"),
+        format!("{ASK_WHY} {name}` says what it waits for"),
     ))
 }
 
@@ -310,23 +318,35 @@ pub(super) fn undo(
 ) -> Result<Answer, Refusal> {
     let name = &rollout.spec.name;
     let (Some((_, Outcome::Done)), Some(started)) = (&rollout.ended, &rollout.started) else {
-        let (what, hint) = if rollout.over() {
-            (
-                "changed nothing that could be undone",
-                "`tidegate rollout status`".to_owned(),
-            )
-        } else {
-            (
-                "is still running",
+        let (what, hint) = match &rollout.ended {
+            None if rollout.turned.is_some() => (
+                "goes back already, so there is nothing to undo",
+                format!("{ASK_WHY} {name}` says what it waits for"),
+            ),
+            None => (
+                "has not ended, so there is nothing to undo",
                 format!("`tidegate rollout abort {name}` turns it round"),
-            )
+            ),
+            Some((_, Outcome::RolledBack)) => (
+                "is rolled back: there is nothing to undo",
+                "`tidegate rollout start` begins a new one".to_owned(),
+            ),
+            Some((_, Outcome::Superseded)) => (
+                "was superseded: there is nothing to undo",
+                "`tidegate rollout status` shows by which; that one can be aborted or undone"
+                    .to_owned(),
+            ),
+            Some((_, Outcome::Done)) => (
+                "is done, and had changed nothing: there is nothing to undo",
+                "`tidegate rollout start` begins a new one".to_owned(),
+            ),
         };
         return Err(conflict(format!("{name} {what}"), hint));
     };
-    let back: RolloutName = format!("{name}-undo").parse().map_err(|error| {
+    let back = undo_of(name).map_err(|error| {
         conflict(
             format!("`{name}-undo` is no rollout name: {error}"),
-            "start one by a document",
+            "`tidegate rollout start` begins one back to the version before",
         )
     })?;
     if turn
@@ -351,6 +371,11 @@ pub(super) fn undo(
         reason: by.reason.clone(),
     });
     answer(format!("{back} goes back to {to}"))
+}
+
+/// The name of the rollout that undoes another.
+pub(in crate::engine) fn undo_of(rollout: &RolloutName) -> Result<RolloutName, BadName> {
+    format!("{rollout}-undo").parse()
 }
 
 pub(super) fn running<'a>(
