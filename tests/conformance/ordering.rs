@@ -16,6 +16,7 @@ pub(crate) const RULES: &[Rule] = &[
         "Additions go clusters, endpoints, listeners, routes.",
         &[
             wire("one change of all four types", ADS, additions_in_order),
+            wire("secrets come before what asks for them", ADS, secrets_first),
             envoy(
                 "no request finds its cluster missing while versions come and go",
                 ordering::versions_come_and_go,
@@ -44,6 +45,11 @@ pub(crate) const RULES: &[Rule] = &[
                 "routes go after the listener, clusters after both, endpoints last",
                 DELTA_ADS,
                 removals_in_order,
+            ),
+            wire(
+                "secrets go after what asked for them",
+                DELTA_ADS,
+                secrets_last,
             ),
             wire(
                 "a cluster stays while the route that replaces its own is refused",
@@ -199,6 +205,34 @@ fn additions_in_order(v: Variant) {
     assert_eq!(client.ack("e"), "");
     assert_eq!(client.ack("c"), "l in@2, r main@2");
     assert_eq!(client.settle("l, r"), "l, r");
+}
+
+/// As an Envoy asks: for a secret once a cluster or a listener names it.
+fn secrets_first(v: Variant) {
+    let world = World::new();
+    let mut client = settled(&world, v);
+    world.publish("c:a@1 e:a@1 l:in@1 r:main@1 s:own@1");
+    assert_eq!(client.ask("s", "own"), "s own@1");
+    assert_eq!(client.ack("s"), "");
+    world.publish("c:a@2 e:a@2 l:in@2 r:main@1 s:own@2");
+    assert_eq!(client.heard(), "s own@2, c a@2, e a@2");
+    assert_eq!(client.ack("s"), "");
+    assert_eq!(client.ack("e"), "");
+    assert_eq!(client.ack("c"), "l in@2");
+    assert_eq!(client.ack("l"), "");
+}
+
+fn secrets_last(v: Variant) {
+    let world = World::new();
+    let mut client = settled(&world, v);
+    world.publish("c:a@1 e:a@1 l:in@1 r:main@1 s:own@1");
+    assert_eq!(client.ask("s", "own"), "s own@1");
+    assert_eq!(client.ack("s"), "");
+    world.publish("");
+    assert_eq!(client.heard(), "l -in");
+    assert_eq!(client.ack("l"), "r -main");
+    assert_eq!(client.ack("r"), "c -a");
+    assert_eq!(client.ack("c"), "e -a, s -own");
 }
 
 fn removals_last(v: Variant) {
