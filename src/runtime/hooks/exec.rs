@@ -1,6 +1,7 @@
 //! Hooks that are programs: run without a shell, ended when they take too long, their last words kept.
 
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -11,6 +12,9 @@ use crate::engine::HookAnswer;
 
 /// The exit code of a program that says "not yet": `EX_TEMPFAIL` of sysexits.h.
 const NOT_YET: i32 = 75;
+
+/// How long the output of a program is listened to that has ended.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -75,7 +79,17 @@ pub(super) async fn run(argv: &[String], told: &Told, timeout: Span) -> Result<R
         .map_err(|error| format!("`{program}` does not run: {error}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (LastWords::default(), LastWords::default());
-    let ended = async { tokio::join!(child.wait(), out.listen(stdout), err.listen(stderr)).0 };
+    let ended = async {
+        let listening = async { tokio::join!(out.listen(stdout), err.listen(stderr)) };
+        tokio::pin!(listening);
+        let status = tokio::select! {
+            status = child.wait() => status,
+            _ = &mut listening => return child.wait().await,
+        };
+        // What it leaves running may hold its output open for ever; what it said itself comes at once.
+        let _ = tokio::time::timeout(LAST_WORDS_TIME_MAX, listening).await;
+        status
+    };
     match tokio::time::timeout(timeout.duration(), ended).await {
         Ok(Ok(status)) => Ok(Ran {
             program: program.clone(),

@@ -119,6 +119,13 @@ async fn a_program_that_takes_too_long_is_ended_and_its_last_words_kept() {
     assert_eq!(say(&hook, &ask(), 1).await, HookAnswer::Silent(error));
 }
 
+/// A program may start an instance and end; what it has started still holds its output.
+#[tokio::test]
+async fn what_a_program_leaves_running_is_not_waited_for() {
+    let hook = exec(&["sh", "-c", "sleep 30 & echo started"], Span::secs(20));
+    assert_eq!(work(&hook, &call()).await, Ok("started".to_owned()));
+}
+
 #[tokio::test]
 async fn of_many_words_the_last_are_kept() {
     let hook = exec(&["sh", "-c", "seq 1 200000; echo the end"], Span::secs(60));
