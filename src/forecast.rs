@@ -24,7 +24,7 @@ pub use report::{
 
 use crate::domain::{Documents, Locality, Share, Span, Time};
 use crate::engine::{Entry, StageKind, State, View};
-use crate::sim::{Setup, SetupError, Standing, simulate};
+use crate::sim::{Setup, SetupError, Standing, Times, simulate};
 use notes::Notes;
 use report::Writer;
 
@@ -90,6 +90,7 @@ pub fn forecast(ask: Ask) -> Result<Forecast, SetupError> {
             journal,
         } => {
             setup.times = measured::times(view, journal);
+            setup.report_every = Times::report_every(&setup.times);
             let mut standing = standing(state, view);
             // It is said, and the plan is that for afterwards.
             standing.state.frozen = None;

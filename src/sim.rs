@@ -17,6 +17,7 @@ mod chance;
 mod ending;
 mod fault;
 mod flow;
+mod listed;
 mod outside;
 mod process;
 mod proxy;

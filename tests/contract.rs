@@ -16,6 +16,8 @@ mod command_line;
 mod compaction;
 #[path = "contract/documents.rs"]
 mod documents;
+#[path = "contract/examples.rs"]
+mod examples;
 #[path = "contract/fleet.rs"]
 mod fleet;
 #[path = "contract/gitops.rs"]

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Documents, Instance, InstanceId, InstanceSource, Locality, Service, ServiceName, Span, Time,
+    Documents, Instance, InstanceId, InstanceSource, Service, ServiceName, Span, Time,
 };
 
 use super::leases::{LeaseError, Leases};
@@ -206,7 +206,7 @@ impl Sources {
                     settles.is_none().then(|| leases.instances(&name.pool()))
                 }
                 Source::File { last_good, .. } => last_good.clone(),
-                Source::Listed => Some(listed(&declared.service)),
+                Source::Listed => Some(declared.service.listed()),
             };
             let Some(instances) = instances else {
                 return true;
@@ -278,29 +278,6 @@ impl Sources {
         let names = self.declared.keys().filter(|name| name.pool() == *pool);
         self.changed.extend(names.cloned());
     }
-}
-
-/// The instances that a service's document lists. What is no good as a name was refused there.
-fn listed(service: &Service) -> Vec<Instance> {
-    let InstanceSource::Listed { versions } = &service.source else {
-        return Vec::new();
-    };
-    let all = versions.iter().flat_map(|(version, addresses)| {
-        let of_version = move |address| (version, address);
-        addresses.iter().map(of_version)
-    });
-    let instances = all.filter_map(|(version, address)| {
-        Some(Instance {
-            id: address.as_id().parse().ok()?,
-            address: address.clone(),
-            version: version.clone(),
-            locality: Locality::default(),
-            capacity: None,
-            lease: None,
-            labels: BTreeMap::new(),
-        })
-    });
-    instances.collect()
 }
 
 impl Declared {

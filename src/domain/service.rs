@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, AliasName, BadName, Overlay, Rollout, Rps, ServiceName, Span, VersionName};
+use super::{
+    Address, AliasName, BadName, Instance, Locality, Overlay, Rollout, Rps, ServiceName, Span,
+    VersionName,
+};
 
 /// A service as its document declares it, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,29 @@ impl Service {
     /// The version that its document says it is to run, if it says so.
     pub fn runs(&self) -> Option<&VersionName> {
         self.run.as_ref().map(|run| &run.to)
+    }
+
+    /// The instances that its document lists. What is no good as a name was refused there.
+    pub fn listed(&self) -> Vec<Instance> {
+        let InstanceSource::Listed { versions } = &self.source else {
+            return Vec::new();
+        };
+        let all = versions.iter().flat_map(|(version, addresses)| {
+            let of_version = move |address| (version, address);
+            addresses.iter().map(of_version)
+        });
+        let instances = all.filter_map(|(version, address)| {
+            Some(Instance {
+                id: address.as_id().parse().ok()?,
+                address: address.clone(),
+                version: version.clone(),
+                locality: Locality::default(),
+                capacity: None,
+                lease: None,
+                labels: BTreeMap::new(),
+            })
+        });
+        instances.collect()
     }
 
     /// The same service under a name of its own, with weights of its own, which begins with this version.

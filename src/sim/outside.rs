@@ -121,7 +121,7 @@ impl Sim<'_> {
         let state = &engine.state().rollouts[rollout];
         let key = (service.clone(), version.clone());
         let coming = self.coming.get(&key).copied().unwrap_or(0);
-        if state.spec.replace.is_some() || coming > 0 {
+        if state.spec.replace.is_some() || coming > 0 || self.lists(service) {
             return;
         }
         let known = engine.state().services.get(service);
@@ -171,7 +171,7 @@ impl Sim<'_> {
         let Some(engine) = &self.engine else { return };
         let state = engine.state();
         let mut due = Vec::new();
-        for (service, known) in &state.services {
+        for (service, known) in state.services.iter().filter(|(name, _)| !self.lists(name)) {
             let is_released = |stand: &crate::engine::Stand| stand.stage == StageKind::Released;
             for (_, ids) in known.instances.stands(is_released) {
                 for id in ids {

@@ -59,6 +59,8 @@ pub(super) struct Conditions<'a> {
     pub(super) very_long: &'a BTreeMap<ServiceName, Span>,
     /// How long requests were in progress before.
     pub(super) times: &'a BTreeMap<ServiceName, Times>,
+    /// How often proxies report.
+    pub(super) report_every: Span,
     /// Is a version of a service bad?
     pub(super) bad: &'a BTreeSet<(ServiceName, String)>,
 }
@@ -194,6 +196,7 @@ impl Proxy {
                 interval,
                 very_long,
                 times: conditions.times.get(&service),
+                report_every: conditions.report_every,
                 chance,
                 now,
             };
@@ -268,7 +271,9 @@ impl Proxy {
         if let Some(taking) = self.taking.remove(&key) {
             let rate = each.rate(endpoint);
             let (very_long, now) = (change.very_long, change.now);
-            let seen = change.times.and_then(|times| times.left_on(&endpoint.id));
+            let every = change.report_every;
+            let seen = change.times;
+            let seen = seen.and_then(|times| times.left_on(&endpoint.id, every));
             let ends = match seen {
                 Some(left) => vec![left.after(now)],
                 None => in_progress(rate, taking.since, very_long, change.chance, now),
@@ -354,6 +359,7 @@ struct Change<'a> {
     interval: Span,
     very_long: Option<Span>,
     times: Option<&'a Times>,
+    report_every: Span,
     chance: &'a mut Chance,
     now: Time,
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::standing::SETTLES_WITHIN;
 use super::{Fault, Standing, Times};
 use crate::domain::{
-    Documents, Gateway, Locality, Pick, ProxyId, ProxyIdentity, Rollout, Rps, ServiceName, Span,
-    Strategy, Time, VersionName,
+    Documents, Gateway, InstanceSource, Locality, Pick, ProxyId, ProxyIdentity, Rollout, Rps,
+    ServiceName, Span, Strategy, Time, VersionName,
 };
 use crate::engine::Verb;
 
@@ -39,6 +39,8 @@ pub struct Setup {
     pub begins: Time,
     /// The fleet that there is; without it one is made up, of so many instances and proxies.
     pub standing: Option<Box<Standing>>,
+    /// Proxies report this often.
+    pub report_every: Span,
     /// How long things took, by service.
     pub times: BTreeMap<ServiceName, Times>,
 }
@@ -88,6 +90,8 @@ impl Setup {
     pub const INSTANCES: u32 = 20;
     /// Enough for proxies to differ.
     pub const PROXIES: u32 = 3;
+    /// As often as an Envoy reports that was started from our bootstrap.
+    pub const REPORT_EVERY: Span = Span::secs(1);
     /// Requests a second to each service.
     pub const RPS: u32 = 100;
     /// Instances at most; what is simulated has to fit into memory.
@@ -112,6 +116,7 @@ impl Setup {
             crashes: Vec::new(),
             begins: BEGINNING.after(Time::UNIX_EPOCH),
             standing: None,
+            report_every: Self::REPORT_EVERY,
             times: BTreeMap::new(),
         }
     }
@@ -159,16 +164,26 @@ impl Setup {
 
     /// The version that each service has before its rollouts.
     pub(super) fn versions_before(&self) -> BTreeMap<ServiceName, VersionName> {
-        let services = self.documents.services.keys();
+        let services = self.documents.services.values();
         let before = services.filter_map(|service| {
             let mut asked = self.documents.asked_for();
-            let first = asked.find(|r| r.service == *service);
-            let made_up = BEFORE.iter().find_map(|word| {
-                let version: VersionName = word.parse().ok()?;
-                first.is_none_or(|r| r.to != version).then_some(version)
-            });
+            let first = asked.find(|r| r.service == service.name);
+            let is_other = |version: &VersionName| first.is_none_or(|r| r.to != *version);
             let said = first.and_then(|rollout| rollout.from.clone());
-            Some((service.clone(), said.or(made_up)?))
+            let version = service
+                .first
+                .clone()
+                .or(said)
+                .or_else(|| match &service.source {
+                    InstanceSource::Listed { versions } => {
+                        versions.keys().find(|version| is_other(version)).cloned()
+                    }
+                    InstanceSource::Api | InstanceSource::File { .. } => {
+                        let words = BEFORE.iter().filter_map(|word| word.parse().ok());
+                        words.into_iter().find(is_other)
+                    }
+                });
+            Some((service.name.clone(), version?))
         });
         before.collect()
     }

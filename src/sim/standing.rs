@@ -53,7 +53,8 @@ impl Sim<'_> {
         for (service, known) in &state.services {
             for (id, known) in &known.instances {
                 // Whatever is released may be gone by now, and nobody waits for it.
-                if matches!(known.stage, Stage::Released { .. }) {
+                let is_released = matches!(known.stage, Stage::Released { .. });
+                if is_released && !self.lists(service) {
                     continue;
                 }
                 let key = (service.clone(), id.clone());

@@ -1,6 +1,7 @@
 //! Faults, from the moment at which a rollout begins.
 
 use super::fault::{AWAY, BEGINS_WITHIN, Fault, LEADER_LOSSES, MENDED_AFTER, SICK_FOR, WELL_FOR};
+use super::listed::with_hosts;
 use super::proxy::Key;
 use super::setup::Setup;
 use super::world::{Happening, Sim};
@@ -192,7 +193,7 @@ impl Sim<'_> {
         self.engine = Some(engine);
         for effect in effects {
             match effect {
-                Effect::Publish(plan) => self.published = Some(plan),
+                Effect::Publish(plan) => self.published = Some(with_hosts(&plan)),
                 Effect::Call { call, .. } => self.called(call),
                 Effect::Consult { ask, .. } => self.consulted(ask.key),
                 Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {}

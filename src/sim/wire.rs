@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::listed::with_hosts;
 use super::proxy::Conditions;
 use super::world::{Happening, Sim};
 use crate::domain::{Generation, Nack, Plan, ProxyId, Span, Time};
@@ -10,9 +11,6 @@ use crate::engine::{InstanceLoad, LoadReport, ProxyEvent, Source, StageKind, Sta
 /// Plans and words are on their way for so long: at least, and at most.
 const ON_THE_WAY: (Span, Span) = (Span::millis(5), Span::millis(200));
 
-/// Proxies report this often.
-const REPORT_EVERY: Span = Span::secs(1);
-
 impl Sim<'_> {
     /// Tells every proxy that is connected.
     pub(super) fn publish(&mut self, plan: &Arc<Plan>) {
@@ -20,6 +18,7 @@ impl Sim<'_> {
             self.watch
                 .published(plan, engine.state(), &self.proxies, self.now);
         }
+        let plan = &with_hosts(plan);
         self.published = Some(Arc::clone(plan));
         let connected = self.proxies.values().filter(|proxy| proxy.connected);
         let ids: Vec<ProxyId> = connected.map(|proxy| proxy.identity.id.clone()).collect();
@@ -71,6 +70,7 @@ impl Sim<'_> {
             let conditions = Conditions {
                 very_long: &self.very_long,
                 times: &self.setup.times,
+                report_every: self.setup.report_every,
                 bad: &self.bad,
             };
             let (tally, chance) = (&mut self.tally, &mut self.chance);
@@ -79,7 +79,7 @@ impl Sim<'_> {
         };
         if !proxy.reporting && !proxy.silent {
             proxy.reporting = true;
-            let after = self.chance.up_to(REPORT_EVERY);
+            let after = self.chance.up_to(self.setup.report_every);
             self.soon(after, Happening::Report(id.clone()));
         }
         let at = self.arrival(&id);
@@ -92,7 +92,7 @@ impl Sim<'_> {
     pub(super) fn report(&mut self, id: ProxyId) {
         let now = self.now;
         let Some((proxy, engine)) = self.proxies.get_mut(&id).zip(self.engine.as_ref()) else {
-            return self.soon(REPORT_EVERY, Happening::Report(id));
+            return self.soon(self.setup.report_every, Happening::Report(id));
         };
         let is_waited_for =
             |stand: &Stand| matches!(stand.stage, StageKind::Joining | StageKind::Draining);
@@ -131,7 +131,7 @@ impl Sim<'_> {
                 .at(at, Happening::Word(id.clone(), session, word));
         }
         if waits {
-            self.soon(REPORT_EVERY, Happening::Report(id));
+            self.soon(self.setup.report_every, Happening::Report(id));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::chance::Chance;
 use super::fault::Fault;
 use super::flow::Tally;
+use super::listed::is_listed;
 use super::process::Process;
 use super::proxy::{Key, Proxies, Proxy};
 use super::queue::Queue;
@@ -174,7 +175,14 @@ impl<'a> Sim<'a> {
     fn settle_in(&mut self) {
         let before = self.setup.documents_before();
         self.add_proxies();
-        for (service, version) in self.setup.versions_before() {
+        let versions = self.setup.versions_before();
+        for (service, version) in versions.clone() {
+            if let Some(service) = self.setup.documents.services.get(&service).cloned()
+                && is_listed(&service)
+            {
+                self.launch_listed(&service);
+                continue;
+            }
             for number in 0..self.setup.instances as usize {
                 let place = number % self.setup.places.len().max(1);
                 let place = self.setup.places.get(place).cloned().unwrap_or_default();
@@ -184,7 +192,12 @@ impl<'a> Sim<'a> {
         self.apply(before);
         self.discover();
         self.tick_by(self.now);
-        let (began, all) = (self.now, self.processes.len());
+        // Versions that a document lists besides serve only once a rollout wants them.
+        let is_wanted = |(key, process): &(&Key, &Process)| {
+            versions.get(&key.0) == Some(&process.instance.version)
+        };
+        let all = self.processes.iter().filter(is_wanted).count();
+        let began = self.now;
         let serving = |sim: &Self| {
             let state = sim.engine.as_ref().map(Engine::state);
             let services = state.into_iter().flat_map(|state| state.services.values());
