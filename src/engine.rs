@@ -125,13 +125,11 @@ impl Engine {
             engine.published = Some(Arc::clone(&plan));
             effects.push(Effect::Publish(plan));
         }
-        for rollout in engine
-            .state
-            .rollouts
-            .values()
-            .filter(|rollout| rollout.runs())
-        {
-            effects.extend(moments::unanswered(rollout, now));
+        // One that is over may still have what it kept for an undo stopped.
+        for rollout in engine.state.rollouts.values() {
+            if rollout.runs() {
+                effects.extend(moments::unanswered(rollout, now));
+            }
             let Some(hook) = &rollout.spec.replace else {
                 continue;
             };

@@ -11,6 +11,8 @@ mod clients;
 mod fleet;
 #[path = "engine/forecast.rs"]
 mod forecast;
+#[path = "engine/found.rs"]
+mod found;
 #[path = "engine/gitops.rs"]
 mod gitops;
 #[path = "engine/looking.rs"]

@@ -35,6 +35,15 @@ pub struct Rollout {
     pub deadline: Span,
 }
 
+impl Rollout {
+    /// May this take the place of `before` while that runs? Numbers may change under way; what is rolled,
+    /// where to and by which strategy may not, for half of it is done by then.
+    pub fn amends(&self, before: &Self) -> bool {
+        let same_way = self.strategy.word() == before.strategy.word();
+        same_way && (&self.service, &self.to) == (&before.service, &before.to)
+    }
+}
+
 /// The watch before a rollout is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bake {

@@ -29,6 +29,16 @@ impl Strategy {
         !matches!(self, Self::Waves(_))
     }
 
+    /// Its word in a document.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Rolling(_) => "rolling",
+            Self::Steps(_) => "steps",
+            Self::BlueGreen(_) => "blueGreen",
+            Self::Waves(_) => "waves",
+        }
+    }
+
     /// How instances are replaced, if this strategy replaces them one by one.
     pub fn rolling(&self) -> Option<&Rolling> {
         match self {

@@ -6,7 +6,7 @@
 
 use super::course::Course;
 use super::turn::Turn;
-use super::{StageKind, Stand};
+use super::{RolloutState, StageKind, Stand, State};
 use crate::domain::{VersionName, Weight};
 
 /// How much of what an instance can carry it is to carry at most.
@@ -14,12 +14,19 @@ pub const HEADROOM_PERCENT: u64 = 80;
 
 /// The share of the traffic that the instances of `version` that serve can carry.
 pub(super) fn carries(turn: &Turn<'_>, course: &Course, version: &VersionName) -> Weight {
+    carried(turn.state, course.state(turn), version)
+}
+
+/// The share of the traffic that the instances of `version` that serve can carry.
+pub(super) fn carried(state: &State, rollout: &RolloutState, version: &VersionName) -> Weight {
+    let service = &rollout.spec.service;
     let serves = |stand: &Stand| stand.version == *version && stand.stage == StageKind::Serving;
-    match demand(turn, course) {
+    let each = state.service(service).and_then(|service| service.capacity);
+    let known = state.services.get(service);
+    let capacity = known.map_or(0, |known| known.instances.capacity(each, serves));
+    match demand(rollout) {
         0 => Weight::ALL,
-        demand => {
-            Weight::parts(capacity(turn, course, serves) * u64::from(Weight::ALL.get()) / demand)
-        }
+        demand => Weight::parts(capacity * u64::from(Weight::ALL.get()) / demand),
     }
 }
 
@@ -30,32 +37,24 @@ pub(super) fn missing(
     version: &VersionName,
     share: Weight,
 ) -> u32 {
+    let rollout = course.state(turn);
     let whole = u64::from(Weight::ALL.get());
     let lacking =
         u64::from(share.get()).saturating_sub(carries(turn, course, version).get().into());
-    let each = fleet(turn, course).div_ceil(u64::from(course.desired.max(1)));
-    let needed = (lacking * demand(turn, course)).div_ceil(whole * each.max(1));
+    let each = fleet(rollout).div_ceil(u64::from(course.desired.max(1)));
+    let needed = (lacking * demand(rollout)).div_ceil(whole * each.max(1));
     u32::try_from(needed).unwrap_or(u32::MAX)
 }
 
 /// What all of the traffic needs.
-fn demand(turn: &Turn<'_>, course: &Course) -> u64 {
-    (fleet(turn, course) * HEADROOM_PERCENT).div_ceil(100)
+fn demand(rollout: &RolloutState) -> u64 {
+    (fleet(rollout) * HEADROOM_PERCENT).div_ceil(100)
 }
 
 /// What the fleet could carry that served when the rollout began.
-fn fleet(turn: &Turn<'_>, course: &Course) -> u64 {
-    let started = course.state(turn).started.as_ref();
+fn fleet(rollout: &RolloutState) -> u64 {
+    let started = rollout.started.as_ref();
+    let desired = started.map_or(0, |started| u64::from(started.desired));
     let capacity = started.and_then(|started| started.capacity);
-    capacity.unwrap_or_else(|| u64::from(course.desired))
-}
-
-/// What the instances that stand as wanted can carry.
-pub(super) fn capacity(turn: &Turn<'_>, course: &Course, wanted: impl Fn(&Stand) -> bool) -> u64 {
-    let each = turn
-        .state
-        .service(&course.service)
-        .and_then(|service| service.capacity);
-    let known = turn.state.services.get(&course.service);
-    known.map_or(0, |state| state.instances.capacity(each, wanted))
+    capacity.unwrap_or(desired)
 }

@@ -92,6 +92,25 @@ impl Course {
         state.turned != self.turned || state.over()
     }
 
+    /// A rollout of that name that is asked for anew while what it kept is still there: to take that down.
+    pub(super) fn before_its_beginning(
+        turn: &Turn<'_>,
+        name: &RolloutName,
+        stable: &VersionName,
+    ) -> Option<Self> {
+        let state = turn.state.rollouts.get(name)?;
+        Some(Self {
+            name: name.clone(),
+            service: state.spec.service.clone(),
+            from: stable.clone(),
+            new: stable.clone(),
+            desired: 0,
+            turned: None,
+            is_held: false,
+            has_hook: state.spec.replace.is_some(),
+        })
+    }
+
     /// Its part of the state.
     ///
     /// # Panics

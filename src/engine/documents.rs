@@ -6,8 +6,8 @@ use crate::domain::{Documents, Rollout, ServiceName, VersionName};
 
 /// Puts a set in force. A Rollout with a new name, or with another spec than when it last ran,
 /// starts one; the same spec again does nothing. A running rollout takes over new numbers; where
-/// its document wants another service or version, it holds and says so. A Service whose `run` names
-/// another version than before is a rollout, too.
+/// its document wants another service, version or strategy, it holds and says so. A Service whose `run`
+/// names another version than before is a rollout, too.
 pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
     if turn.state.documents == documents {
         return;
@@ -32,7 +32,7 @@ pub(super) fn apply(turn: &mut Turn<'_>, documents: Documents, by: &Actor) {
         let record = match running {
             Some(rollout) if rollout.spec == spec => continue,
             Some(rollout) if rollout.runs() => {
-                if (&rollout.spec.service, &rollout.spec.to) != (&spec.service, &spec.to) {
+                if !spec.amends(&rollout.spec) {
                     continue;
                 }
                 Record::RolloutAmended {

@@ -79,7 +79,7 @@ pub(super) fn wait_for_open(
 pub(super) fn done(turn: &mut Turn<'_>, key: String, result: Result<String, String>) {
     let waits_for_it = |rollout: &&RolloutState| {
         let hook = rollout.hooks.get(&key);
-        !rollout.is_superseded() && hook.is_some_and(|hook| hook.status == HookStatus::Called)
+        hook.is_some_and(|hook| hook.status == HookStatus::Called)
     };
     let Some(rollout) = turn.state.rollouts.values().find(waits_for_it) else {
         return;

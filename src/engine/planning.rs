@@ -5,7 +5,8 @@
 //! is no longer counted before it is drained, so a version never gets more than it can carry while
 //! a change is on its way.
 
-use super::{ServiceState, Split, StageKind, Stand, State, VersionState};
+use super::capacity::carried;
+use super::{RolloutState, ServiceState, Split, StageKind, Stand, State, Turned, VersionState};
 use crate::domain::{
     Address, Endpoint, EndpointState, Generation, NamedEndpoint, Plan, Rps, Service, ServicePlan,
     VersionName, VersionPlan, Weight, split_weights,
@@ -13,9 +14,13 @@ use crate::domain::{
 
 /// The plan that follows from `state`, under the number `generation`.
 pub fn plan(state: &State, generation: Generation) -> Plan {
+    let nothing = ServiceState::default();
     let services = state.documents.services.values().map(|service| {
         let known = state.services.get(&service.name);
-        plan_service(service, known.unwrap_or(&ServiceState::default()))
+        let known = known.unwrap_or(&nothing);
+        let mut weights = weights(service, known);
+        relieve(&mut weights, state, service, known);
+        plan_service(service, known, &weights)
     });
     Plan {
         generation,
@@ -35,12 +40,15 @@ pub(super) fn split_by_capacity(service: &Service, state: &ServiceState) -> Spli
     }
 }
 
-fn plan_service(service: &Service, state: &ServiceState) -> ServicePlan {
-    let weights = weights(service, state);
+fn plan_service(
+    service: &Service,
+    state: &ServiceState,
+    weights: &[Option<Weight>],
+) -> ServicePlan {
     let versions = state
         .versions
         .iter()
-        .zip(&weights)
+        .zip(weights)
         .map(|(version, weight)| VersionPlan {
             name: version.name.clone(),
             routed: weight.is_some(),
@@ -127,7 +135,8 @@ fn capacity(service: &Service, own: Option<Rps>) -> u32 {
 
 /// The weight of each version, `None` for one that routes leave out.
 ///
-/// Where a split is decided it holds, as far as its versions have anybody who takes requests. Otherwise
+/// Where a split is decided it holds, as far as its versions have anybody who takes requests; [`relieve`]
+/// has the last word on it. Otherwise
 /// capacity decides. Counted first are instances that serve. Should there be none, those that still take
 /// requests although they join or leave: thin is better than nothing. Should there be none of these either,
 /// no version is routed and the routes answer 503 themselves.
@@ -143,9 +152,11 @@ fn weights(service: &Service, state: &ServiceState) -> Vec<Option<Weight>> {
         state.versions.iter().map(of_version).collect()
     };
     let serving = |kind| kind == StageKind::Serving;
+    // One that joins is not known to take anything yet, even if it is all that its version has.
+    let taking = |kind| matches!(kind, StageKind::Serving | StageKind::Leaving);
     let told_healthy = |kind: StageKind| kind.endpoint() == Some(EndpointState::Healthy);
     let decided = state.split.as_ref().and_then(|split| {
-        let taking = counted(&told_healthy);
+        let taking = counted(&taking);
         let versions = state.versions.iter().zip(taking);
         let shares = versions.map(|(version, taking)| match taking {
             0 => 0,
@@ -168,4 +179,52 @@ fn weights(service: &Service, state: &ServiceState) -> Vec<Option<Weight>> {
         .zip(routed)
         .map(|(weight, routed)| routed.then_some(weight))
         .collect()
+}
+
+/// Where a split is decided and a version has lost instances since, what the rest cannot carry goes to others
+/// that have room, at once and whatever the rollout waits for. The new version never gets more than was decided:
+/// it is not proven yet, or goes back.
+fn relieve(weights: &mut [Option<Weight>], state: &State, service: &Service, known: &ServiceState) {
+    let rollout = state.running(&service.name);
+    let is_at_once = |rollout: &&RolloutState| rollout.turned == Some(Turned::AtOnce);
+    let rollout = rollout.filter(|rollout| known.split.is_some() && !is_at_once(rollout));
+    let Some(rollout) = rollout else { return };
+    let shares = known.versions.iter().zip(weights);
+    let mut shares: Vec<Share<'_>> = shares
+        .filter_map(|(version, weight)| {
+            Some(Share {
+                weight: weight.as_mut()?,
+                carries: carried(state, rollout, &version.name),
+                may_grow: version.name != rollout.spec.to,
+            })
+        })
+        .collect();
+    let over: u32 = shares.iter().map(Share::over).sum();
+    let room: u32 = shares.iter().map(Share::room).sum();
+    let (mut to_take, mut to_give) = (over.min(room), over.min(room));
+    for share in &mut shares {
+        let taken = share.over().min(to_take);
+        let given = share.room().min(to_give);
+        (to_take, to_give) = (to_take - taken, to_give - given);
+        let parts = u32::from(share.weight.get()) + given - taken;
+        *share.weight = Weight::parts(parts.into());
+    }
+}
+
+/// A version's share beside what it can carry.
+struct Share<'a> {
+    weight: &'a mut Weight,
+    carries: Weight,
+    may_grow: bool,
+}
+
+impl Share<'_> {
+    fn over(&self) -> u32 {
+        self.weight.get().saturating_sub(self.carries.get()).into()
+    }
+
+    fn room(&self) -> u32 {
+        let room = self.carries.get().saturating_sub(self.weight.get());
+        if self.may_grow { room.into() } else { 0 }
+    }
 }

@@ -1,5 +1,7 @@
 //! One service, one pass: instances first, then its rollout or its steady state, then its versions.
 
+use std::fmt::Write as _;
+
 use super::barrier::Asked;
 use super::instances::{
     advance_drains, drop_vanished, finish_joining, follow_health, most_ready, waits,
@@ -193,8 +195,11 @@ fn by_document(turn: &Turn<'_>, rollout: &RolloutState) -> Option<Wait> {
         Origin::Undo => None,
         Origin::Document => match documents.rollouts.get(&spec.name) {
             None => Some(Wait::DocumentDeleted),
-            Some(document) if document.to != spec.to || document.service != spec.service => {
-                let wants = format!("{} to {}", document.service, document.to);
+            Some(document) if !document.amends(spec) => {
+                let mut wants = format!("{} to {}", document.service, document.to);
+                if document.strategy.word() != spec.strategy.word() {
+                    let _ = write!(wants, " by {}", document.strategy.word());
+                }
                 Some(Wait::DocumentDiffers { wants })
             }
             Some(_) => None,

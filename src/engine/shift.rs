@@ -282,7 +282,9 @@ pub(super) fn keep_old(turn: &mut Turn<'_>, service: &ServiceName) {
         super::instances::begin_leaving(turn, service, id, &stage, cause, why);
     }
     release_weights(turn, service);
-    let Some(course) = Course::of(turn, &kept.rollout) else {
+    let course = Course::of(turn, &kept.rollout);
+    let course = course.or_else(|| Course::before_its_beginning(turn, &kept.rollout, &stable));
+    let Some(course) = course else {
         return;
     };
     let gone = course.let_go(turn, |stand| stand.version != stable);

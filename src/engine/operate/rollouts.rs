@@ -180,7 +180,7 @@ pub(super) fn retry(
     rollout: &RolloutState,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "retry")?;
+    let name = acting(turn, rollout, "retry")?;
     let (by, reason) = (by.by.clone(), by.reason.clone());
     turn.record(Record::RolloutRetried {
         rollout: name.clone(),
@@ -210,7 +210,7 @@ pub(super) fn skip(
     rollout: &RolloutState,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "skip")?.clone();
+    let name = acting(turn, rollout, "skip")?.clone();
     let service = rollout.spec.service.clone();
     let failed = |hook: &&HookState| matches!(hook.status, HookStatus::Failed(_));
     if let Some(hook) = rollout.hooks.open().find(failed) {
@@ -376,6 +376,21 @@ pub(super) fn undo(
 /// The name of the rollout that undoes another.
 pub(in crate::engine) fn undo_of(rollout: &RolloutName) -> Result<RolloutName, BadName> {
     format!("{rollout}-undo").parse()
+}
+
+/// Like [`running`], but one that is over may still be taking down what it kept for an undo.
+fn acting<'a>(
+    turn: &Turn<'_>,
+    rollout: &'a RolloutState,
+    verb: &str,
+) -> Result<&'a RolloutName, Refusal> {
+    let name = &rollout.spec.name;
+    let known = turn.state.services.get(&rollout.spec.service);
+    let kept = known.and_then(|known| known.kept.as_ref());
+    if kept.is_some_and(|kept| kept.rollout == *name) {
+        return Ok(name);
+    }
+    running(rollout, verb)
 }
 
 pub(super) fn running<'a>(

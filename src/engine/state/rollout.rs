@@ -45,7 +45,7 @@ pub struct RolloutState {
     pub step_since: Option<Time>,
     /// Somebody said that what waits for a word may go on.
     pub approved: bool,
-    /// Every hook call made, in order; those of rollouts that it superseded too.
+    /// Every hook call made, in order; those of rollouts that it took over, too, which have them no longer.
     pub hooks: Hooks,
     /// The hooks that were asked whether it may go on, for what is not over yet.
     #[serde(default, skip_serializing_if = "Asks::is_empty")]
@@ -360,8 +360,8 @@ impl RolloutState {
     }
 
     /// Goes on with what another one had begun.
-    pub(super) fn inherit(&mut self, from: &Self) {
-        self.hooks = from.hooks.clone();
+    pub(super) fn inherit(&mut self, from: &mut Self) {
+        self.hooks = std::mem::take(&mut from.hooks);
         self.superseded.clone_from(&from.superseded);
         self.superseded.push(from.spec.name.clone());
     }

@@ -1,0 +1,153 @@
+//! Bugs that simulations found, each as the shortest story that shows it.
+
+use tidegate::domain::{Rollout, RolloutStep, Span, Stay, StepAction, Steps, Strategy, Weight};
+use tidegate::engine::{Phase, RolloutVerb};
+
+use crate::sample::{name, rollout};
+use crate::stories::{ended, finish, fleet};
+use crate::world::{Hooks, World};
+
+/// One share, that stays for long; old instances are kept for as long as `kept`.
+fn by_share(percent: u64, kept: u64) -> Rollout {
+    let step = RolloutStep {
+        action: StepAction::Weight(Weight::parts(percent * 100)),
+        stay: Stay {
+            at_least: Span::secs(30),
+            until_proven: None,
+        },
+    };
+    Rollout {
+        strategy: Strategy::Steps(Steps {
+            steps: vec![step],
+            warm_percent: 100,
+        }),
+        keep_old: Span::secs(kept),
+        ..rollout("next", "v2")
+    }
+}
+
+fn open_hooks(world: &World, rollout: &str) -> usize {
+    let hooks = &world.engine.state().rollouts[&name(rollout)].hooks;
+    hooks.open().count()
+}
+
+/// It was taken for one whose steps are all done, and ended with nothing rolled.
+#[test]
+fn a_rollout_whose_document_wants_another_strategy_half_way_holds_and_says_so() {
+    let mut world = fleet(4, 1);
+    world.roll(rollout("next", "v2"));
+    world.until("it moves", 60, |w| w.serving("v2") == 1);
+    world.roll(by_share(50, 0));
+    world.run(30);
+    assert_eq!(
+        world.why("next"),
+        "its document now wants cart to v2 by steps, which is not what runs"
+    );
+    world.roll(rollout("next", "v2"));
+    finish(&mut world);
+    assert_eq!(world.serving("v2"), 4);
+}
+
+/// The call was made for no rollout that runs, so nobody made it again: the process ran on for ever.
+#[test]
+fn a_stop_hook_for_what_was_kept_is_called_again_after_a_restart() {
+    let mut world = fleet(2, 1);
+    world.roll(by_share(50, 30));
+    finish(&mut world);
+    world.hooks = Hooks::Silent;
+    world.until("a stop", 90, |w| open_hooks(w, "next") > 0);
+    world.crash();
+    world.hooks = Hooks::Work;
+    world.crash();
+    world.until("it is answered", 60, |w| open_hooks(w, "next") == 0);
+    world.until("they end", 60, |w| w.instances.len() == 2);
+}
+
+/// "It is done, there is nothing to retry", and the process ran on for ever.
+#[test]
+fn a_stop_hook_for_what_was_kept_can_be_retried_and_skipped() {
+    for verb in [RolloutVerb::Retry, RolloutVerb::Skip] {
+        let mut world = fleet(1, 1);
+        world.roll(by_share(50, 30));
+        finish(&mut world);
+        world.hooks = Hooks::Fail;
+        let failed = |w: &World| w.why("next").contains("the stop hook for v1-0 failed");
+        world.until("it fails", 90, failed);
+        world.hooks = Hooks::Work;
+        world.rollout_verb("next", verb).unwrap();
+        let kept = |w: &World| w.engine.state().services[&name("cart")].kept.is_some();
+        world.until("nothing is kept", 60, |w| !kept(w));
+    }
+}
+
+/// Both knew of the call, the answer went to the one that was over, and the other waited for ever.
+#[test]
+fn a_rollout_that_takes_over_what_was_kept_hears_of_its_hooks() {
+    let mut world = fleet(2, 1);
+    world.roll(by_share(50, 30));
+    finish(&mut world);
+    world.hooks = Hooks::Silent;
+    world.until("a stop", 90, |w| open_hooks(w, "next") > 0);
+    let third = Rollout {
+        name: name("third"),
+        to: name("v3"),
+        ..by_share(50, 0)
+    };
+    world.roll(third);
+    world.until("it takes over", 30, |w| {
+        w.rollout("third").started.is_some()
+    });
+    world.hooks = Hooks::Work;
+    world.crash();
+    world.connect(&name("edge-0"));
+    world.until("it ends", 300, |w| ended(w, "third"));
+}
+
+/// A pause, or a proxy that refuses something else, kept half of the traffic on a quarter of the fleet.
+#[test]
+fn a_version_that_loses_instances_loses_their_share_at_once_even_in_a_pause() {
+    let mut world = fleet(4, 2);
+    world.roll(by_share(50, 0));
+    world.until("half", 120, |w| w.weights() == "v1:50% v2:50%");
+    world.rollout_verb("next", RolloutVerb::Pause).unwrap();
+    for sick in ["v2-0", "v2-1"] {
+        world.set_health(&name(sick), false);
+        world.run(2);
+    }
+    assert_eq!(world.phase("next"), Phase::Paused);
+    let serving = world.serving("v2");
+    assert!(serving < 2, "{serving} of v2 serve");
+    assert_eq!(world.weights(), "v1:100% v2:0%");
+}
+
+/// It got its share back with the word that its proxies were told of it, before they used it.
+#[test]
+fn a_version_whose_only_instance_comes_back_has_no_share_before_it_serves() {
+    let mut world = fleet(4, 1);
+    let mut next = by_share(20, 0);
+    next.replace = None;
+    world.helpful = false;
+    world.appear("v2");
+    world.discover();
+    world.roll(next);
+    world.until("its share", 60, |w| w.weights() == "v1:80% v2:20%");
+    world.set_health(&name("v2-0"), false);
+    world.until("none", 10, |w| w.weights() == "v1:100% v2:0%");
+    world.set_health(&name("v2-0"), true);
+    world.until("it comes back", 10, |w| w.stage("v2-0") == "joining");
+    assert_eq!(world.weights(), "v1:100% v2:0%");
+    world.until("its share", 60, |w| w.weights() == "v1:80% v2:20%");
+}
+
+/// Nobody took down any more what the first run had kept: its instances stayed for ever.
+#[test]
+fn what_was_kept_goes_although_the_rollout_is_asked_for_anew_and_cannot_begin() {
+    let mut world = fleet(2, 1);
+    world.roll(by_share(50, 30));
+    finish(&mut world);
+    world.command(tidegate::engine::Verb::Freeze).unwrap();
+    world.roll(by_share(40, 30));
+    let kept = |w: &World| w.engine.state().services[&name("cart")].kept.is_some();
+    world.until("nothing is kept", 120, |w| !kept(w));
+    world.until("they end", 60, |w| w.instances.len() == 2);
+}
