@@ -10,6 +10,9 @@ SHELL := bash
 SCENARIO ?= rolling
 DEMO_ARGS ?=
 
+# How many simulations `make sim-soak` plays, from seed 0 on.
+SEEDS ?= 10000
+
 # For `make bench-xds`: --quick, --only TEXT, --rounds N, --json FILE; docs/benchmarks.md has the method.
 BENCH_ARGS ?=
 
@@ -27,7 +30,7 @@ INSTALLED := $(TOOLS)/installed.txt
 NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools build demo test conformance fuzz check bench-xds clean
+.PHONY: help tools node-tools build demo test sim-soak conformance fuzz check bench-xds clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +76,9 @@ demo: tools build ## Roll ten instances under load through real Envoys; SCENARIO
 # With the feature for all tests, so that nothing is built a second time for those that need it.
 test: tools ## Run all tests, those with real Envoys included
 	cargo test --locked --features $(TEST_FEATURES)
+
+sim-soak: ## Play 10,000 random simulations of rollouts, each promise checked (SEEDS=n; one with SEED=n)
+	SEEDS=$(SEEDS) cargo test --locked --test engine seeds_of -- --nocapture
 
 conformance: tools ## Run the table of the protocol's rules, with real Envoys; see docs/conformance.md
 	cargo test --locked --features $(TEST_FEATURES) --test conformance -- --quiet --include-ignored

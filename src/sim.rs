@@ -14,6 +14,7 @@
 //! late, requests last, reports come now and then.
 
 mod chance;
+mod deed;
 mod ending;
 mod fault;
 mod flow;
@@ -33,6 +34,7 @@ mod wire;
 mod world;
 
 pub use chance::Chance;
+pub use deed::Deed;
 pub use fault::{Fault, UnknownFault};
 pub use proxy::{Proxies, Proxy};
 pub use report::{Drained, Report, RolloutReport};

@@ -7,6 +7,14 @@
 mod audit;
 #[path = "engine/clients.rs"]
 mod clients;
+#[path = "engine/crashes.rs"]
+mod crashes;
+#[path = "engine/decisions.rs"]
+mod decisions;
+#[path = "engine/drawn.rs"]
+mod drawn;
+#[path = "engine/faults.rs"]
+mod faults;
 #[path = "engine/fleet.rs"]
 mod fleet;
 #[path = "engine/forecast.rs"]
@@ -27,6 +35,8 @@ mod properties;
 mod rules;
 #[path = "engine/sample.rs"]
 mod sample;
+#[path = "engine/soak.rs"]
+mod soak;
 #[path = "engine/speed.rs"]
 mod speed;
 #[path = "engine/stories.rs"]

@@ -117,7 +117,8 @@ pub(super) fn open_stops<'a>(
     service: &'a ServiceName,
     id: &'a InstanceId,
 ) -> impl Iterator<Item = (&'a RolloutName, &'a HookState)> {
-    let rollouts = turn.state.rollouts.values().filter(|r| !r.over());
+    // One that is over may still have what it kept for an undo stopped.
+    let rollouts = turn.state.rollouts.values();
     rollouts.flat_map(move |rollout| {
         let stops = rollout.hooks.open().filter(move |hook| {
             let call = &hook.call;

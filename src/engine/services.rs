@@ -13,7 +13,7 @@ use super::{
     rules, shift, wanted, waves,
 };
 use crate::domain::{
-    Generation, InstanceSource, RolloutName, Service, ServiceName, Strategy, VersionName,
+    Generation, InstanceSource, Rollout, RolloutName, Service, ServiceName, Strategy, VersionName,
 };
 
 /// Does whatever can be done for `service` now.
@@ -195,20 +195,27 @@ fn by_document(turn: &Turn<'_>, rollout: &RolloutState) -> Option<Wait> {
         Origin::Undo => None,
         Origin::Document => match documents.rollouts.get(&spec.name) {
             None => Some(Wait::DocumentDeleted),
-            Some(document) if !document.amends(spec) => {
-                let mut wants = format!("{} to {}", document.service, document.to);
-                if document.strategy.word() != spec.strategy.word() {
-                    let _ = write!(wants, " by {}", document.strategy.word());
-                }
-                Some(Wait::DocumentDiffers { wants })
-            }
+            Some(document) if !document.amends(spec) => Some(differs(document, spec)),
             Some(_) => None,
         },
         Origin::Run => {
-            let run = documents.services.get(&spec.service)?.runs().cloned();
-            (run.as_ref() != Some(&spec.to)).then_some(Wait::RunDiffers { run })
+            let service = documents.services.get(&spec.service)?;
+            let run = service.runs().cloned();
+            if run.as_ref() != Some(&spec.to) {
+                return Some(Wait::RunDiffers { run });
+            }
+            let document = service.run.as_deref()?;
+            (!document.amends(spec)).then(|| differs(document, spec))
         }
     }
+}
+
+fn differs(document: &Rollout, spec: &Rollout) -> Wait {
+    let mut wants = format!("{} to {}", document.service, document.to);
+    if document.strategy.word() != spec.strategy.word() {
+        let _ = write!(wants, " by {}", document.strategy.word());
+    }
+    Wait::DocumentDiffers { wants }
 }
 
 fn start(turn: &mut Turn<'_>, service: &Service, rollout: &RolloutName) -> bool {

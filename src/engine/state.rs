@@ -303,13 +303,12 @@ impl State {
     }
 
     fn hand_over(&mut self, from: &RolloutName, to: &RolloutName) {
-        let Some(mut known) = self.rollouts.remove(from) else {
-            return;
-        };
-        if let Some(to) = self.rollouts.get_mut(to) {
-            to.inherit(&mut known);
+        if let Some(mut known) = self.rollouts.remove(from) {
+            if let Some(to) = self.rollouts.get_mut(to) {
+                to.inherit(&mut known);
+            }
+            self.rollouts.insert(from.clone(), known);
         }
-        self.rollouts.insert(from.clone(), known);
     }
 
     /// What stayed for an undo of an earlier rollout is now this one's to deal with.

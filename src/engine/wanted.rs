@@ -65,7 +65,8 @@ pub(super) fn amend(turn: &mut Turn<'_>, service: &ServiceName, by: &Actor) {
                 ..run.clone()
             });
             let (origin, by) = (Origin::Run, by.clone());
-            (*spec != rollout.spec).then_some(if rollout.runs() {
+            let may_not = rollout.runs() && !spec.amends(&rollout.spec);
+            (*spec != rollout.spec && !may_not).then_some(if rollout.runs() {
                 let by = Some(by);
                 Record::RolloutAmended { spec, by }
             } else {

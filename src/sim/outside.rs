@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::proxy::Key;
 use super::world::{Happening, Sim};
 use crate::domain::{Locality, Principal, RolloutName, ServiceName, Span, Time, VersionName};
 use crate::engine::{
@@ -17,6 +16,9 @@ const ANSWERS_WITHIN: Span = Span::secs(1);
 /// Somebody sees within this that instances are missed, or may be stopped.
 const SEEN_WITHIN: Span = Span::secs(3);
 
+/// Instances that are still missed after this long are brought by hand, whatever hook there is.
+const HOOK_DOES_NOT: Span = Span::secs(120);
+
 /// Who asks for things in a simulation.
 pub(super) const OPERATOR: &str = "sim";
 
@@ -27,11 +29,12 @@ impl Sim<'_> {
             let (state, proxies) = (engine.state(), &self.proxies);
             self.watch.called(&call, state, proxies, self.now);
         }
-        if self.hooks_heard.insert(call.key.clone()) {
+        let works = !self.hooks_fail;
+        if works && self.hooks_heard.insert(call.key.clone()) {
             let key = (call.service.clone(), call.instance.clone());
             match call.action {
                 HookAction::Start => {
-                    let place = self.place_of(&key).unwrap_or_default();
+                    let place = self.stood.get(&key).cloned().unwrap_or_default();
                     self.soon(
                         Span::ZERO,
                         Happening::Bring(call.service, call.version, place),
@@ -46,7 +49,7 @@ impl Sim<'_> {
             }
         }
         let after = self.chance.up_to(ANSWERS_WITHIN);
-        self.soon(after, Happening::HookAnswers(call.key));
+        self.soon(after, Happening::HookAnswers(call.key, works));
     }
 
     /// An address is asked whether rollouts may go on: they may.
@@ -58,13 +61,6 @@ impl Sim<'_> {
     pub(super) fn address_answers(&mut self, url: String) {
         let answer = Ok(false);
         self.event(Event::Answered { url, answer });
-    }
-
-    /// Where an instance stands, or stood.
-    fn place_of(&self, key: &Key) -> Option<Locality> {
-        let state = self.engine.as_ref()?.state();
-        let known = state.services.get(&key.0)?.instances.get(&key.1)?;
-        Some(known.instance.locality.clone())
     }
 
     /// Looks at what rollouts wait for, and does what somebody would do about it.
@@ -87,7 +83,8 @@ impl Sim<'_> {
                     | Wait::Capacity {
                         version, missing, ..
                     } => {
-                        self.bring_missing(&rollout, &service, &version, missing);
+                        let waits = Span::between(blocker.since, self.now);
+                        self.bring_missing(&rollout, &service, &version, missing, waits);
                     }
                     Wait::Approval { by, .. } => self.approve(&rollout, by, blocker.since),
                     _ => {}
@@ -109,28 +106,28 @@ impl Sim<'_> {
         self.command(Verb::Rollout { name, verb }, by.as_deref());
     }
 
-    /// Starts instances that are missed, unless they are on their way or a hook starts them.
+    /// Starts instances that are missed, unless they are on their way or a hook starts them in time.
     fn bring_missing(
         &mut self,
         rollout: &RolloutName,
         service: &ServiceName,
         version: &VersionName,
         missing: u32,
+        waits: Span,
     ) {
         let Some(engine) = &self.engine else { return };
         let state = &engine.state().rollouts[rollout];
         let key = (service.clone(), version.clone());
         let coming = self.coming.get(&key).copied().unwrap_or(0);
-        if state.spec.replace.is_some() || coming > 0 || self.lists(service) {
+        let hook_does_it = state.spec.replace.is_some() && waits < HOOK_DOES_NOT;
+        if hook_does_it || coming > 0 || self.lists(service) {
             return;
         }
         let known = engine.state().services.get(service);
         let batches = state.lanes.iter().filter_map(|lane| lane.batch.as_ref());
         let members = batches.flat_map(|batch| &batch.members);
-        let in_batches = members.filter_map(|id| known?.instances.get(id));
-        let mut places: Vec<Locality> = in_batches
-            .map(|known| known.instance.locality.clone())
-            .collect();
+        let stood = members.filter_map(|id| self.stood.get(&(service.clone(), id.clone())));
+        let mut places: Vec<Locality> = stood.cloned().collect();
         if places.is_empty() {
             // As many in each place as there were before, one place after the other.
             let mut counts = BTreeMap::<Locality, i64>::new();
@@ -215,17 +212,20 @@ impl Sim<'_> {
                 Principal::Name(name) => by.clone_from(name),
             }
         }
+        let overrides = |verb: &RolloutVerb| *verb == RolloutVerb::Override;
+        let asks_why = matches!(&verb, Verb::Rollout { verb, .. } if overrides(verb));
         let command = Command {
             verb,
             by: Actor(by),
             groups,
-            reason: None,
+            reason: asks_why.then(|| "to see what comes of it".to_owned()),
         };
         let now = self.now;
         let Some(engine) = &mut self.engine else {
             return;
         };
-        let (effects, answer) = engine.command(command, now);
+        let (effects, answer) = engine.command(command.clone(), now);
+        self.watch.answered(&command.verb, &answer);
         if let Err(refusal) = answer {
             self.timeline.say(now, format!("refused: {refusal}"));
         }
@@ -243,8 +243,12 @@ impl Sim<'_> {
         self.event(Event::HookSaid { key, answer });
     }
 
-    pub(super) fn hook_answers(&mut self, key: String) {
-        let result = Ok(String::new());
+    pub(super) fn hook_answers(&mut self, key: String, worked: bool) {
+        let result = if worked {
+            Ok(String::new())
+        } else {
+            Err("it does not work now".to_owned())
+        };
         self.event(Event::HookDone { key, result });
     }
 }

@@ -67,6 +67,8 @@ impl Sim<'_> {
         let drawn = || self.chance.pick(&self.setup.capacities).copied();
         let capacity = usual.or_else(drawn).flatten();
         let address = std::net::Ipv4Addr::from(FIRST_ADDRESS + self.launched);
+        let labels = self.launched as usize % self.setup.labels.len().max(1);
+        let labels = self.setup.labels.get(labels).cloned().unwrap_or_default();
         self.launched += 1;
         let instance = Instance {
             id: id.clone(),
@@ -75,11 +77,13 @@ impl Sim<'_> {
             locality: place,
             capacity,
             lease: None,
-            labels: std::collections::BTreeMap::new(),
+            labels,
         };
         let process = Process::there(instance, boots.after(self.now), false);
-        self.processes
-            .insert((service.clone(), id.clone()), process);
+        let key = (service.clone(), id.clone());
+        self.stood
+            .insert(key.clone(), process.instance.locality.clone());
+        self.processes.insert(key, process);
         Some(id)
     }
 
@@ -133,9 +137,9 @@ impl Sim<'_> {
             return;
         }
         process.said = Some(is_well);
+        let address = process.instance.address.clone();
+        self.watch.probed(&key.1, &address, is_well);
         if is_well {
-            let address = process.instance.address.clone();
-            self.watch.healthy(&key.1, &address);
             let ready = service.min_ready.after(self.now);
             self.tick_by(ready);
         }

@@ -92,6 +92,19 @@ impl Proxy {
         }
     }
 
+    /// A new process: nothing in force, nothing in progress, a clock of its own.
+    pub(super) fn boot(&mut self, tally: &mut Tally, chance: &mut Chance, now: Time) {
+        self.settle(tally, now);
+        let (identity, rates) = (self.identity.clone(), std::mem::take(&mut self.rates));
+        let (session, last_arrival) = (self.session, self.last_arrival);
+        *self = Self {
+            session,
+            last_arrival,
+            reporting: self.reporting,
+            ..Self::new(identity, rates, chance, now)
+        };
+    }
+
     /// Is its stream open?
     pub fn connected(&self) -> bool {
         self.connected
@@ -110,10 +123,7 @@ impl Proxy {
 
     /// May a new request go to the instance by what is in force here?
     pub fn may_start_on(&self, service: &ServiceName, instance: &InstanceId) -> bool {
-        let planned = self
-            .in_force
-            .as_ref()
-            .and_then(|plan| plan.service(service));
+        let planned = self.knows_of(service);
         let versions = planned.into_iter().flat_map(ServicePlan::routed);
         let mut taking = versions.filter(|version| version.weight > Weight::NONE);
         taking.any(|version| {
@@ -124,12 +134,16 @@ impl Proxy {
 
     /// Does what is in force here route to this version, be it with weight zero?
     pub fn routes_to(&self, service: &ServiceName, version: &str) -> bool {
-        let planned = self
-            .in_force
-            .as_ref()
-            .and_then(|plan| plan.service(service));
+        let planned = self.knows_of(service);
         let mut routed = planned.into_iter().flat_map(ServicePlan::routed);
         routed.any(|planned| planned.name.as_str() == version)
+    }
+
+    /// What is in force here of a service that the proxy is told of.
+    fn knows_of(&self, service: &ServiceName) -> Option<&ServicePlan> {
+        let plan = self.in_force.as_ref()?;
+        let is_told = self.rates.contains_key(service);
+        plan.service(service).filter(|_| is_told)
     }
 
     pub(super) fn disconnect(&mut self, now: Time) {
@@ -181,6 +195,7 @@ impl Proxy {
     ) {
         self.settle(tally, now);
         let before = self.in_force.take();
+        let is_first = before.is_none();
         let rates: Vec<_> = self
             .rates
             .iter()
@@ -197,6 +212,7 @@ impl Proxy {
                 very_long,
                 times: conditions.times.get(&service),
                 report_every: conditions.report_every,
+                is_first,
                 chance,
                 now,
             };
@@ -284,9 +300,12 @@ impl Proxy {
 
     fn begins(&mut self, endpoint: Option<&Endpoint>, change: &mut Change<'_>) {
         let Some(endpoint) = endpoint else { return };
+        let check = change.chance.up_to(change.interval);
+        // A new process checks everything once before it takes its first request.
+        let check = if change.is_first { Span::ZERO } else { check };
         let taking = Taking {
             since: change.now,
-            from: change.chance.up_to(change.interval).after(change.now),
+            from: check.after(change.now),
         };
         let key = (change.service.clone(), endpoint.id.clone());
         self.taking.insert(key, taking);
@@ -360,6 +379,8 @@ struct Change<'a> {
     very_long: Option<Span>,
     times: Option<&'a Times>,
     report_every: Span,
+    /// Had it no plan before?
+    is_first: bool,
     chance: &'a mut Chance,
     now: Time,
 }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::standing::SETTLES_WITHIN;
-use super::{Fault, Standing, Times};
+use super::{Deed, Fault, Standing, Times};
 use crate::domain::{
     Documents, Gateway, InstanceSource, Locality, Pick, ProxyId, ProxyIdentity, Rollout, Rps,
     ServiceName, Span, Strategy, Time, VersionName,
 };
-use crate::engine::Verb;
 
 /// All that a simulation depends on.
 #[derive(Clone, Debug)]
@@ -25,14 +24,16 @@ pub struct Setup {
     pub rps: u32,
     /// What instances say that they carry; one of these by chance.
     pub capacities: Vec<Option<Rps>>,
+    /// Their labels, in turn.
+    pub labels: Vec<BTreeMap<String, String>>,
     /// What goes wrong.
     pub faults: BTreeSet<Fault>,
     /// Draws everything that is left to chance.
     pub seed: u64,
     /// Whoever is asked for approval gives it after this long, if at all.
     pub approve_after: Option<Span>,
-    /// What operators ask for, each so long after the first rollout has begun.
-    pub verbs: Vec<(Span, Verb)>,
+    /// What people do, each so long after the first rollout has begun.
+    pub deeds: Vec<(Span, Deed)>,
     /// Where the control plane ends besides.
     pub crashes: Vec<Crash>,
     /// When it begins.
@@ -109,10 +110,11 @@ impl Setup {
             places,
             rps: Self::RPS,
             capacities: vec![None],
+            labels: Vec::new(),
             faults: BTreeSet::new(),
             seed: 1,
             approve_after: None,
-            verbs: Vec::new(),
+            deeds: Vec::new(),
             crashes: Vec::new(),
             begins: BEGINNING.after(Time::UNIX_EPOCH),
             standing: None,

@@ -62,6 +62,8 @@ impl Sim<'_> {
                 let process = Process::there(known.instance.clone(), self.now, is_sick);
                 let usual = self.usual.entry(service.clone());
                 usual.or_insert(known.instance.capacity);
+                let place = known.instance.locality.clone();
+                self.stood.insert(key.clone(), place);
                 self.processes.insert(key, process);
             }
         }

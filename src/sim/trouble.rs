@@ -47,8 +47,8 @@ impl Sim<'_> {
                 }
             }
         }
-        for (after, verb) in std::mem::take(&mut self.setup.verbs) {
-            self.soon(after, Happening::Ask(Box::new(verb)));
+        for (after, deed) in std::mem::take(&mut self.setup.deeds) {
+            self.soon(after, Happening::Deed(Box::new(deed)));
         }
     }
 
@@ -180,7 +180,7 @@ impl Sim<'_> {
         let state = self.replay();
         self.timeline
             .say(self.now, "another control plane goes on from the journal");
-        self.watch.recovered(&state, self.now);
+        self.watch.recovered(&state, &self.proxies, self.now);
         let ids = self.proxies.keys().cloned().collect();
         self.take_up(state, ids);
         // Whoever applied documents that were lost with the last write does so again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Proxies;
 use crate::domain::{Address, InstanceId, Plan, RolloutName, Time};
-use crate::engine::{Blocker, Entry, HookCall, State};
+use crate::engine::{Answer, Blocker, Engine, Entry, HookCall, Refusal, State, Verb};
 
 /// Looks on. It may panic, but changes nothing.
 pub trait Watch {
@@ -23,11 +23,17 @@ pub trait Watch {
     /// What a rollout that has not ended waits for at this moment, looked at now and then.
     fn waits(&mut self, _rollout: &RolloutName, _blockers: &[Blocker], _now: Time) {}
 
-    /// A process was seen healthy.
-    fn healthy(&mut self, _instance: &InstanceId, _address: &Address) {}
+    /// Somebody has asked for something; nothing that follows is written down yet.
+    fn answered(&mut self, _verb: &Verb, _answer: &Result<Answer, Refusal>) {}
+
+    /// Time has passed, and nothing follows from it.
+    fn quiet(&mut self, _engine: &Engine, _now: Time) {}
+
+    /// The prober has seen whether a process is healthy.
+    fn probed(&mut self, _instance: &InstanceId, _address: &Address, _healthy: bool) {}
 
     /// A control plane goes on from what the journal adds up to.
-    fn recovered(&mut self, _state: &State, _now: Time) {}
+    fn recovered(&mut self, _state: &State, _proxies: &Proxies, _now: Time) {}
 }
 
 /// Does not look.

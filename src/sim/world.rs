@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::chance::Chance;
+use super::deed::Deed;
 use super::fault::Fault;
 use super::flow::Tally;
 use super::listed::is_listed;
@@ -18,7 +19,7 @@ use crate::domain::{
     Documents, Locality, Plan, ProxyId, Rps, ServiceName, Span, Time, VersionName,
 };
 use crate::engine::{
-    Actor, Effect, Engine, Entry, Event, ProxyEvent, Record, StageKind, Stand, State, Verb,
+    Actor, Effect, Engine, Entry, Event, ProxyEvent, Record, StageKind, Stand, State,
 };
 
 /// The engine hears that time has passed this often while things move.
@@ -34,13 +35,13 @@ const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
 #[derive(Debug)]
 pub(super) enum Happening {
     AddressAnswers(String),
-    Ask(Box<Verb>),
     Bring(ServiceName, VersionName, Locality),
     BringMissing(ServiceName, VersionName, Locality),
     Crash,
+    Deed(Box<Deed>),
     Discover,
     Flap(Key),
-    HookAnswers(String),
+    HookAnswers(String, bool),
     HookSays(String),
     Mended(ProxyId),
     /// To a proxy, on that connection.
@@ -86,6 +87,8 @@ pub(super) struct Sim<'a> {
     pub(super) writes: Option<u64>,
     pub(super) proxies: Proxies,
     pub(super) processes: BTreeMap<Key, Process>,
+    /// Where each process stands, or stood.
+    pub(super) stood: BTreeMap<Key, Locality>,
     /// The next number of an instance of a version.
     pub(super) numbers: BTreeMap<(ServiceName, VersionName), u32>,
     /// What instances of a service say that they carry, where there were some before.
@@ -95,6 +98,7 @@ pub(super) struct Sim<'a> {
     pub(super) coming: BTreeMap<(ServiceName, VersionName), u32>,
     pub(super) brought: usize,
     pub(super) hooks_heard: BTreeSet<String>,
+    pub(super) hooks_fail: bool,
     pub(super) tally: Tally,
     pub(super) timeline: Timeline,
     pub(super) very_long: BTreeMap<ServiceName, Span>,
@@ -134,12 +138,14 @@ impl<'a> Sim<'a> {
             writes: None,
             proxies: Proxies::new(),
             processes: BTreeMap::new(),
+            stood: BTreeMap::new(),
             numbers: BTreeMap::new(),
             usual: BTreeMap::new(),
             launched: 0,
             coming: BTreeMap::new(),
             brought: 0,
             hooks_heard: BTreeSet::new(),
+            hooks_fail: false,
             tally: Tally::default(),
             timeline: Timeline::default(),
             very_long: BTreeMap::new(),
@@ -288,7 +294,6 @@ impl<'a> Sim<'a> {
         self.now = at;
         match what {
             Happening::AddressAnswers(url) => self.address_answers(url),
-            Happening::Ask(verb) => self.command(*verb, None),
             Happening::Bring(service, version, place) => self.bring(&service, &version, place),
             Happening::BringMissing(service, version, place) => {
                 let coming = self.coming.entry((service.clone(), version.clone()));
@@ -296,9 +301,10 @@ impl<'a> Sim<'a> {
                 self.bring(&service, &version, place);
             }
             Happening::Crash => self.crash(),
+            Happening::Deed(deed) => self.does(*deed),
             Happening::Discover => self.discover(),
             Happening::Flap(key) => self.flap(key),
-            Happening::HookAnswers(key) => self.hook_answers(key),
+            Happening::HookAnswers(key, worked) => self.hook_answers(key, worked),
             Happening::HookSays(key) => self.hook_says(key),
             Happening::Mended(id) => self.proxy_is_mended(id),
             Happening::PlanArrives(id, session, plan) => self.plan_arrives(id, session, plan),
@@ -323,7 +329,7 @@ impl<'a> Sim<'a> {
 
     fn tick(&mut self) {
         self.tick.1 = Time::MAX;
-        self.event(Event::Tick);
+        self.hear_time();
         self.help();
         self.gap = Span::from(self.gap.duration() * 2).min(TICK_MAX);
         let mut next = self.gap.after(self.now);
@@ -371,6 +377,18 @@ impl<'a> Sim<'a> {
         if let Some(engine) = &self.engine {
             self.watch.turned(engine.state());
         }
+    }
+
+    fn hear_time(&mut self) {
+        let now = self.now;
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        let effects = engine.handle(Event::Tick, now);
+        if effects.is_empty() {
+            self.watch.quiet(engine, now);
+        }
+        self.carry_out(effects);
     }
 
     /// The journal takes all or nothing. False when the control plane ends with it.

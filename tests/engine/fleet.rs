@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate::domain::{
-    EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, ServicePlan, Span, Time, Weight,
+    EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, ServiceName, ServicePlan, Span,
+    Time, VersionName, Weight,
 };
 use tidegate::engine::{InstanceLoad, LoadReport, ProxyEvent, Source};
 
 use crate::sample::{Chance, identity};
+use crate::truth::Seen;
 
 /// How often a proxy reports.
 const REPORT_EVERY: Span = Span::millis(500);
@@ -119,25 +121,9 @@ impl Proxy {
         }
     }
 
-    /// So many requests are in progress on `instance`.
-    pub(crate) fn in_progress(&self, instance: &InstanceId) -> usize {
-        self.requests
-            .iter()
-            .filter(|(on, _)| on == instance)
-            .count()
-    }
-
-    /// May a new request go to `instance` by what is in force here?
-    pub(crate) fn may_start_on(&self, instance: &InstanceId) -> bool {
-        self.takers().iter().any(|taker| taker == instance)
-    }
-
-    /// Does what is in force here route to this version, be it with weight zero?
-    pub(crate) fn routes_to(&self, service: &str, version: &str) -> bool {
-        let plan = self.in_force.iter().flat_map(|plan| &plan.services);
-        plan.filter(|planned| planned.name.as_str() == service)
-            .flat_map(ServicePlan::routed)
-            .any(|planned| planned.name.as_str() == version)
+    fn on(&self, instance: &InstanceId) -> usize {
+        let on = self.requests.iter().filter(|(on, _)| on == instance);
+        on.count()
     }
 
     fn takers(&self) -> Vec<InstanceId> {
@@ -217,7 +203,7 @@ impl Proxy {
                     service: service.name.clone(),
                     version: version.name.clone(),
                     instance: endpoint.id.clone(),
-                    in_progress: self.in_progress(&endpoint.id) as u64,
+                    in_progress: self.on(&endpoint.id) as u64,
                     healthy: Some(endpoint.state == EndpointState::Healthy),
                 }));
             }
@@ -232,6 +218,31 @@ impl Proxy {
         let arrives = some(Span::millis(400), chance).after(now);
         let arrives = arrives.max(last).max(self.reports_stuck_until);
         self.reports.push_back((arrives, report));
+    }
+}
+
+impl Seen for Proxy {
+    fn connected(&self) -> bool {
+        self.connected
+    }
+
+    fn since(&self) -> Time {
+        self.since
+    }
+
+    fn in_progress(&self, _: &ServiceName, instance: &InstanceId, _: Time) -> usize {
+        self.on(instance)
+    }
+
+    fn may_start_on(&self, _: &ServiceName, instance: &InstanceId) -> bool {
+        self.takers().iter().any(|taker| taker == instance)
+    }
+
+    fn routes_to(&self, service: &ServiceName, version: &VersionName) -> bool {
+        let plan = self.in_force.iter().flat_map(|plan| &plan.services);
+        plan.filter(|planned| planned.name == *service)
+            .flat_map(ServicePlan::routed)
+            .any(|planned| planned.name == *version)
     }
 }
 

@@ -172,10 +172,7 @@ fn a_slot_is_given_to_whoever_asked_first() {
     add_shop(&mut world);
     let alone = instance("shop-1", "v1", 9_999, None);
     let (shop, id) = (name("shop"), alone.id.clone());
-    world
-        .truth
-        .once_healthy
-        .insert((id.clone(), alone.address.clone()));
+    world.truth.probe(&id, &alone.address, true);
     world.event(Event::Discovered {
         service: name("shop"),
         instances: vec![alone],

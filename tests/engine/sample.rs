@@ -9,35 +9,7 @@ use tidegate::domain::{
     Rolling, Rollout, Route, Rps, Service, Span, Strategy, ThenDo, UpstreamTls, VersionLabel,
 };
 use tidegate::engine::Actor;
-
-/// A seeded generator (SplitMix64), so that a world's chances are part of its story.
-#[derive(Debug)]
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`; 0 if there is none.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        if end == 0 { 0 } else { self.next() % end }
-    }
-
-    /// True in so many of a hundred cases.
-    pub(crate) fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    /// One of several.
-    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        all.get(usize::try_from(self.below(all.len() as u64)).unwrap_or(0))
-    }
-}
+pub(crate) use tidegate::sim::Chance;
 
 /// A name of any kind.
 pub(crate) fn name<T: std::str::FromStr>(text: &str) -> T

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate::domain::{
-    Address, EndpointState, InstanceId, Plan, ProxyId, ServicePlan, Span, ThenDo, Time, Weight,
+    Address, EndpointState, InstanceId, Plan, ProxyId, ServiceName, ServicePlan, Span, ThenDo,
+    Time, VersionName, Weight,
 };
 use tidegate::engine::{
     Entry, HookAction, HookCall, Proof, Record, RolloutState, ServiceState, Stage, StageKind,
@@ -15,7 +16,7 @@ use tidegate::engine::{
 };
 use tidegate::snapshot::compile;
 
-use crate::fleet::Proxy;
+use crate::decisions::{carried, judge};
 
 /// On the very first start an answer may come without every service being ready after this long.
 const FIRST_ANSWER_AFTER: Span = Span::secs(10);
@@ -23,7 +24,44 @@ const FIRST_ANSWER_AFTER: Span = Span::secs(10);
 /// Entries from one checkpoint to the next; no rollout has its steps in this rhythm.
 const CHECKPOINT_EVERY: usize = 37;
 
-pub(crate) type Proxies = BTreeMap<ProxyId, Proxy>;
+/// A proxy as it really is, in whichever fleet.
+pub(crate) trait Seen {
+    /// Is its stream open?
+    fn connected(&self) -> bool;
+    /// Since when that is so.
+    fn since(&self) -> Time;
+    /// So many requests are in progress on an instance.
+    fn in_progress(&self, service: &ServiceName, instance: &InstanceId, now: Time) -> usize;
+    /// May a new request go to it?
+    fn may_start_on(&self, service: &ServiceName, instance: &InstanceId) -> bool;
+    /// Does it route to a version, be it with weight zero?
+    fn routes_to(&self, service: &ServiceName, version: &VersionName) -> bool;
+}
+
+impl Seen for tidegate::sim::Proxy {
+    fn connected(&self) -> bool {
+        self.connected()
+    }
+
+    fn since(&self) -> Time {
+        self.since()
+    }
+
+    fn in_progress(&self, service: &ServiceName, instance: &InstanceId, now: Time) -> usize {
+        self.in_progress(service, instance, now)
+    }
+
+    fn may_start_on(&self, service: &ServiceName, instance: &InstanceId) -> bool {
+        self.may_start_on(service, instance)
+    }
+
+    fn routes_to(&self, service: &ServiceName, version: &VersionName) -> bool {
+        self.routes_to(service, version.as_str())
+    }
+}
+
+/// All that there are.
+type All<P> = BTreeMap<ProxyId, P>;
 
 /// What has been said so far.
 #[derive(Debug)]
@@ -34,8 +72,12 @@ pub(crate) struct Truth {
     /// A state in between as JSON, and how many entries it rests on.
     checkpoint: (usize, Vec<u8>),
     pub(crate) published: Option<Arc<Plan>>,
-    /// Processes that have once been seen healthy.
-    pub(crate) once_healthy: BTreeSet<(InstanceId, Address)>,
+    /// Each process that has once been seen healthy, and whether it was when it was last looked at.
+    healthy: BTreeMap<(InstanceId, Address), bool>,
+    /// Instances that were released, and have not been put back.
+    released: BTreeSet<(ServiceName, InstanceId, Address)>,
+    /// Each hook call by its key.
+    called: BTreeMap<String, HookCall>,
     /// Nothing fails here, so budgets hold at each moment.
     pub(crate) calm: bool,
     pub(crate) started: Time,
@@ -48,16 +90,35 @@ impl Truth {
             replayed: State::default(),
             checkpoint: (0, json(&State::default())),
             published: None,
-            once_healthy: BTreeSet::new(),
+            healthy: BTreeMap::new(),
+            released: BTreeSet::new(),
+            called: BTreeMap::new(),
             calm,
             started,
         }
     }
 
-    /// Invariants 3 and 7, of one record.
-    pub(crate) fn hear(&mut self, entry: &Entry, proxies: &Proxies) {
+    /// What the journal adds up to so far.
+    pub(crate) fn state(&self) -> &State {
+        &self.replayed
+    }
+
+    /// A process was probed.
+    pub(crate) fn probe(&mut self, instance: &InstanceId, address: &Address, healthy: bool) {
+        let process = (instance.clone(), address.clone());
+        if healthy {
+            self.healthy.insert(process, true);
+        } else if let Some(known) = self.healthy.get_mut(&process) {
+            *known = false;
+        }
+    }
+
+    /// Invariants 1 to 4 and 7, of one record.
+    pub(crate) fn hear<P: Seen>(&mut self, entry: &Entry, proxies: &All<P>) {
         let read: Entry = serde_json::from_slice(&json(entry)).expect("JSON is an entry");
         assert_eq!(read, *entry, "7: an entry is read back as it was written");
+        judge(&self.replayed, entry);
+        self.moves(entry);
         if let Err(illegal) = self.replayed.apply(&read) {
             panic!("7: {illegal}");
         }
@@ -69,7 +130,8 @@ impl Truth {
         } = &entry.record
             && self.replayed.services[service].instances[instance].told
         {
-            idle(instance, proof, proxies, &self.replayed);
+            let of = (service, instance);
+            idle(of, proof, proxies, &self.replayed, entry.at);
         }
         self.journal.push(entry.clone());
         if self.journal.len().is_multiple_of(CHECKPOINT_EVERY) {
@@ -78,7 +140,13 @@ impl Truth {
     }
 
     /// Invariants 2, 4, 6, 8 and 11, of one plan.
-    pub(crate) fn see(&mut self, plan: &Arc<Plan>, state: &State, proxies: &Proxies, now: Time) {
+    pub(crate) fn see<P: Seen>(
+        &mut self,
+        plan: &Arc<Plan>,
+        state: &State,
+        proxies: &All<P>,
+        now: Time,
+    ) {
         check_plan(plan).unwrap_or_else(|violation| panic!("{violation}"));
         compile(plan).unwrap_or_else(|error| panic!("{error}: {plan:?}"));
         let before = self.published.replace(Arc::clone(plan));
@@ -86,6 +154,11 @@ impl Truth {
             .as_ref()
             .is_none_or(|b| b.generation < plan.generation);
         assert!(grows, "8: generation {} comes again", plan.generation);
+        let written = self.replayed.generation;
+        assert_eq!(
+            plan.generation, written,
+            "7: published before it is written"
+        );
         if before.is_none() {
             let every = state.documents.services.keys();
             let all_stable = every.into_iter().all(|name| {
@@ -99,6 +172,7 @@ impl Truth {
             self.only_once_healthy(service);
             if let Some(known) = state.services.get(&service.name) {
                 true_to_capacity(service, known);
+                carried(service, known, state);
             }
         }
         for service in before.iter().flat_map(|before| &before.services) {
@@ -106,12 +180,53 @@ impl Truth {
         }
     }
 
+    /// Invariants 2 and 3, of an instance that moves.
+    fn moves(&mut self, entry: &Entry) {
+        let Record::InstanceMoved {
+            service,
+            instance,
+            to,
+            ..
+        } = &entry.record
+        else {
+            return;
+        };
+        let known = &self.replayed.services[service].instances[instance];
+        let address = known.instance.address.clone();
+        let comes = matches!(
+            (&known.stage, to),
+            (_, Stage::Joining { .. }) | (Stage::Joining { .. }, Stage::Serving)
+        );
+        let process = (instance.clone(), address.clone());
+        let is_well = self.healthy.get(&process) == Some(&true);
+        assert!(!comes || is_well, "2: {instance} is sick, and is {to}");
+        let process = (service.clone(), instance.clone(), address);
+        if to.kind() == StageKind::Released {
+            assert!(
+                self.released.insert(process),
+                "3: {instance} is released twice"
+            );
+        } else {
+            self.released.remove(&process);
+        }
+    }
+
+    /// Invariant 7, of a hook call that is made, perhaps again.
+    pub(crate) fn call(&mut self, call: &HookCall) {
+        let mut rollouts = self.replayed.rollouts.values();
+        let is_written = rollouts.any(|rollout| rollout.hooks.get(&call.key).is_some());
+        assert!(is_written, "7: {} is called before it is written", call.key);
+        let before = self.called.insert(call.key.clone(), call.clone());
+        let same = before.is_none_or(|before| before == *call);
+        assert!(same, "7: {} was the key of another call", call.key);
+    }
+
     fn only_once_healthy(&self, service: &ServicePlan) {
         let endpoints = service.versions.iter().flat_map(|v| &v.endpoints);
         for endpoint in endpoints.filter(|e| e.state == EndpointState::Healthy) {
             let key = (endpoint.id.clone(), endpoint.address.into());
             assert!(
-                self.once_healthy.contains(&key),
+                self.healthy.contains_key(&key),
                 "2: {} never was ready",
                 endpoint.id
             );
@@ -176,7 +291,7 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// A stop hook may be called for what was released, or for what no proxy was told of.
-pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
+pub(crate) fn may_stop<P: Seen>(call: &HookCall, proxies: &All<P>, state: &State, now: Time) {
     if call.action != HookAction::Stop {
         return;
     }
@@ -188,7 +303,7 @@ pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
     };
     if let Stage::Released { proof, .. } = &known.stage {
         if known.told {
-            idle(&call.instance, proof, proxies, state);
+            idle((&call.service, &call.instance), proof, proxies, state, now);
         }
         return;
     }
@@ -201,7 +316,13 @@ pub(crate) fn may_stop(call: &HookCall, proxies: &Proxies, state: &State) {
 }
 
 /// Invariant 3: nobody known has a request in progress on it, or can start one.
-fn idle(instance: &InstanceId, proof: &Proof, proxies: &Proxies, state: &State) {
+fn idle<P: Seen>(
+    (service, instance): (&ServiceName, &InstanceId),
+    proof: &Proof,
+    proxies: &All<P>,
+    state: &State,
+    now: Time,
+) {
     if !proof.is_full() {
         return;
     }
@@ -209,17 +330,18 @@ fn idle(instance: &InstanceId, proof: &Proof, proxies: &Proxies, state: &State) 
         .iter()
         .filter(|(id, _)| state.proxies.contains_key(*id))
     {
-        let requests = proxy.in_progress(instance);
+        let requests = proxy.in_progress(service, instance, now);
         assert_eq!(
             requests, 0,
             "3: {id} has requests in progress on {instance}"
         );
-        let may_start = proxy.may_start_on(instance);
+        let may_start = proxy.may_start_on(service, instance);
         assert!(!may_start, "3: {id} may start requests on {instance}");
     }
 }
 
 /// Invariant 4: a whole, and, unless shares are decided, no version above its share of what serves.
+/// Where they are, [`carried`] looks.
 fn true_to_capacity(planned: &ServicePlan, known: &ServiceState) {
     let total: u32 = planned.routed().map(|v| u32::from(v.weight.get())).sum();
     let routed = planned.routed().next().is_some();
@@ -228,7 +350,7 @@ fn true_to_capacity(planned: &ServicePlan, known: &ServiceState) {
     if known.split.is_some() {
         return;
     }
-    let carries = |name: &tidegate::domain::VersionName, wanted: &dyn Fn(&Stage) -> bool| -> u64 {
+    let carries = |name: &VersionName, wanted: &dyn Fn(&Stage) -> bool| -> u64 {
         let version = planned.versions.iter().find(|v| v.name == *name);
         let endpoints = version.into_iter().flat_map(|v| &v.endpoints);
         endpoints
@@ -257,7 +379,13 @@ fn true_to_capacity(planned: &ServicePlan, known: &ServiceState) {
 }
 
 /// Invariant 6: what is gone from the plan is routed to by nobody whose word counts.
-fn still_there(before: &ServicePlan, plan: &Plan, state: &State, proxies: &Proxies, now: Time) {
+fn still_there<P: Seen>(
+    before: &ServicePlan,
+    plan: &Plan,
+    state: &State,
+    proxies: &All<P>,
+    now: Time,
+) {
     let Some(policy) = state.service(&before.name).map(|s| s.drain.lost_proxies) else {
         return;
     };
@@ -268,10 +396,10 @@ fn still_there(before: &ServicePlan, plan: &Plan, state: &State, proxies: &Proxi
             .iter()
             .filter(|(id, _)| state.proxies.contains_key(*id))
         {
-            let ignored = !proxy.connected
+            let ignored = !proxy.connected()
                 && policy.then == ThenDo::Ignore
-                && Span::between(proxy.since, now) >= policy.wait;
-            let routes = proxy.routes_to(before.name.as_str(), version.name.as_str());
+                && Span::between(proxy.since(), now) >= policy.wait;
+            let routes = proxy.routes_to(&before.name, &version.name);
             assert!(
                 ignored || !routes,
                 "6: {id} still routes to {}",

@@ -19,7 +19,7 @@ use tidegate::engine::{
 
 use crate::fleet::{Habits, Proxy, some};
 use crate::sample::{Chance, actor, instance, name};
-use crate::truth::{Proxies, Truth, may_stop};
+use crate::truth::{Truth, may_stop};
 
 const STEP: Span = Span::millis(100);
 
@@ -69,7 +69,7 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) engine: Engine,
     pub(crate) documents: Documents,
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: BTreeMap<ProxyId, Proxy>,
     pub(crate) instances: BTreeMap<InstanceId, Process>,
     pub(crate) truth: Truth,
     pub(crate) habits: Habits,
@@ -114,7 +114,7 @@ impl World {
             now,
             engine,
             documents: Documents::default(),
-            proxies: Proxies::new(),
+            proxies: BTreeMap::new(),
             instances: BTreeMap::new(),
             truth: Truth::new(calm, now),
             habits: Habits {
@@ -524,10 +524,8 @@ impl World {
             return;
         }
         process.said = Some(healthy);
-        if healthy {
-            let once = (id.clone(), process.instance.address.clone());
-            self.truth.once_healthy.insert(once);
-        }
+        let address = process.instance.address.clone();
+        self.truth.probe(id, &address, healthy);
         self.event(Event::Health {
             service: name("cart"),
             instance: id.clone(),
@@ -553,7 +551,8 @@ impl World {
 
     fn called(&mut self, call: HookCall) {
         let state = self.engine.state();
-        may_stop(&call, &self.proxies, state);
+        may_stop(&call, &self.proxies, state, self.now);
+        self.truth.call(&call);
         let result = match self.hooks {
             Hooks::Silent => {
                 let at = HOOK_TIMEOUT.after(self.now);
