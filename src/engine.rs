@@ -52,7 +52,7 @@ pub use blocker::{Blocker, Wait};
 pub use capacity::HEADROOM_PERCENT;
 pub use command::{Answer, Command, Refusal, RolloutVerb, Stands, Verb};
 pub use effect::Effect;
-pub use event::{Actor, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
+pub use event::{Actor, Completed, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
 pub use invariants::{Violation, check_plan, check_record};
 pub use moments::Standing;
 pub use planning::plan;
@@ -301,7 +301,7 @@ impl Engine {
 /// Takes an event into the facts; what must outlive a restart is recorded.
 fn absorb(turn: &mut Turn<'_>, event: Event) {
     match event {
-        Event::Tick => {}
+        Event::Tick => turn.facts.traffic.forget_silent(turn.now),
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
         Event::Answered { url, answer } => {
             let now = turn.now;

@@ -100,6 +100,10 @@ const STORIES: &[(&str, fn())] = &[
         shift::by_steps,
     ),
     (
+        "a share waits until the traffic that the Envoy counts can be carried",
+        shift::by_counted_traffic,
+    ),
+    (
         "blue-green moves all traffic at once, when the whole new fleet is ready and somebody says so",
         shift::blue_green,
     ),

@@ -23,6 +23,8 @@ mod forecast;
 mod found;
 #[path = "engine/gitops.rs"]
 mod gitops;
+#[path = "engine/load.rs"]
+mod load;
 #[path = "engine/looking.rs"]
 mod looking;
 #[path = "engine/mended.rs"]

@@ -34,6 +34,7 @@ pub(crate) fn service(name: &str) -> Service {
             unhealthy_after: 1,
         },
         capacity: None,
+        measured: false,
         min_ready: Span::ZERO,
         warm_up: Span::ZERO,
         drain: Drain {

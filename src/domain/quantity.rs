@@ -152,6 +152,11 @@ impl Rps {
     /// One request per second, the unit in which equal instances are counted.
     pub const ONE: Self = Self(1);
 
+    /// So many requests per second, unless that is none.
+    pub const fn new(rate: u32) -> Option<Self> {
+        if rate == 0 { None } else { Some(Self(rate)) }
+    }
+
     /// As a number of requests per second; never zero.
     pub const fn get(self) -> u32 {
         self.0

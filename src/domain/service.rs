@@ -29,6 +29,9 @@ pub struct Service {
     pub health: HealthCheck,
     /// What one instance carries; `None` counts all instances as equal.
     pub capacity: Option<Rps>,
+    /// What one instance carries is taken from what it has been seen to carry.
+    #[serde(default)]
+    pub measured: bool,
     /// An instance must be healthy this long before it gets traffic.
     pub min_ready: Span,
     /// How long Envoy ramps a new instance up; zero for at once.

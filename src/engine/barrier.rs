@@ -40,6 +40,17 @@ impl Holder<'_> {
     }
 }
 
+/// The proxies that may send traffic to a service and are connected.
+pub(super) fn connected<'a>(
+    state: &'a State,
+    facts: &'a Facts,
+    service: &Service,
+) -> impl Iterator<Item = &'a ProxyId> {
+    let holders = holders(state, facts, service).into_iter();
+    let connected = holders.filter(Holder::connected);
+    connected.map(|holder| holder.id)
+}
+
 fn holders<'a>(state: &'a State, facts: &'a Facts, service: &Service) -> Vec<Holder<'a>> {
     let gateways = state.documents.gateways.values();
     let gateways: Vec<_> = gateways

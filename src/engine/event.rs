@@ -115,6 +115,19 @@ pub struct LoadReport {
     pub read_at_ns: u64,
     /// Each instance that the reading is about; zeros are said, so absence means "not known".
     pub instances: Vec<InstanceLoad>,
+    /// What it has had answered by each version that the reading is about.
+    pub completed: Vec<Completed>,
+}
+
+/// How many requests a version has answered to a proxy since that started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The service.
+    pub service: ServiceName,
+    /// The version, from the cluster's name.
+    pub version: VersionName,
+    /// All of them, copies included.
+    pub total: u64,
 }
 
 /// The ways in which a proxy says what is in progress; each has a clock of its own.

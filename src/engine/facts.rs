@@ -4,11 +4,13 @@
 //! has. In particular every proxy that the state knows counts as not connected until it is back.
 
 mod clock;
+mod traffic;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Clock;
+use traffic::Traffic;
 pub(super) use witness::Witness;
 
 use super::{LoadReport, Source, State};
@@ -29,6 +31,8 @@ pub(super) struct Facts {
     pub(super) asking: BTreeMap<String, Asking>,
     /// What addresses were asked that house rules depend on, and what they answered.
     pub(super) questions: BTreeMap<String, Asked>,
+    /// How many requests proxies have counted.
+    pub(super) traffic: Traffic,
     /// What proxies have shown of draining instances.
     pub(super) witnesses: BTreeMap<(ServiceName, InstanceId), BTreeMap<ProxyId, Witness>>,
 }
@@ -253,6 +257,8 @@ impl Facts {
                 .filter_map(|all| all.get_mut(id));
             of_proxy.for_each(Witness::count_anew);
         }
+        self.traffic
+            .hear(id, report.completed, report.read_at_ns, now);
         for load in report.instances {
             let key = (load.service, load.instance);
             let said = Said {
@@ -349,6 +355,7 @@ mod tests {
                 source,
                 read_at_ns,
                 instances: vec![load],
+                completed: Vec::new(),
             };
             facts.hear_load(&id, report, Span::secs(after).after(start));
             facts.in_progress(&service, &instance)

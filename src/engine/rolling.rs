@@ -18,7 +18,8 @@ use super::shift;
 use super::state::{Bake, Batch, Lane};
 use super::turn::Turn;
 use super::{
-    Cause, InstanceState, Outcome, Portion, Record, Stage, StageKind, Stand, Wait, moments,
+    Cause, InstanceState, Outcome, Portion, Record, Stage, StageKind, Stand, Wait, capacity,
+    moments,
 };
 use crate::domain::{InstanceId, PlaceName, Rolling, RolloutName, When};
 
@@ -268,7 +269,7 @@ impl Roll {
                 continue;
             }
             // A sick one takes nothing, so its going costs nothing.
-            let (ready, floor) = (self.serving(turn), self.budget.floor);
+            let (ready, floor) = (self.serving(turn), self.floor(turn));
             let without = ready.saturating_sub(u32::from(stage == Stage::Serving));
             if stage != Stage::Suspended && without < floor {
                 turn.wait(self.course.subject(), Wait::Ready { ready, floor });
@@ -282,6 +283,15 @@ impl Roll {
             begin_leaving(turn, service, id, &stage, cause, &why);
         }
         all_gone
+    }
+
+    /// So many must serve when one more leaves: what the budget says, and what the traffic needs.
+    fn floor(&self, turn: &Turn<'_>) -> u32 {
+        let by_load = match self.lane.place {
+            None => capacity::needed(turn, &self.course),
+            Some(_) => 0,
+        };
+        self.budget.floor.max(by_load)
     }
 
     // --- who has a say

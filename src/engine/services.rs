@@ -9,8 +9,8 @@ use super::instances::{
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
 use super::{
-    Origin, Outcome, Record, ServiceState, Stage, StageKind, Stand, State, Wait, moments, rolling,
-    rules, shift, wanted, waves,
+    Origin, Outcome, Record, ServiceState, Stage, StageKind, Stand, State, Wait, capacity, moments,
+    rolling, rules, shift, wanted, waves,
 };
 use crate::domain::{
     Generation, InstanceSource, Rollout, RolloutName, Service, ServiceName, Strategy, VersionName,
@@ -34,6 +34,7 @@ pub(super) fn pass(turn: &mut Turn<'_>, service: &Service) {
     follow_health(turn, service);
     finish_joining(turn, service);
     advance_drains(turn, service);
+    capacity::measure(turn, service);
     shift::keep_old(turn, &service.name);
     let running = turn.state.running(&service.name);
     let running = running.map(|rollout| rollout.spec.name.clone());

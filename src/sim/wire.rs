@@ -124,6 +124,7 @@ impl Sim<'_> {
                 source: Source::Otlp,
                 read_at_ns: u64::try_from(read_at).unwrap_or(0),
                 instances,
+                completed: Vec::new(),
             };
             let at = self.arrival(&id);
             let word = Box::new(ProxyEvent::Load(report));

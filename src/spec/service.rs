@@ -13,7 +13,7 @@ use super::problem::suggestion;
 use super::rollout::{RolloutSpec, read_run, run_schema};
 use super::source::Place;
 use super::tree::Node;
-use super::words::{RateText, SpanText, VersionText};
+use super::words::{CapacityText, SpanText, VersionText};
 use crate::domain::{
     AliasName, Delivery, Drain, HealthCheck, InstanceSource, LostProxies, Probe, Protocol, Rps,
     Service, ServiceName, Span, ThenDo, UpstreamTls, VersionLabel, VersionName,
@@ -36,9 +36,10 @@ pub(super) struct ServiceSpec {
     /// How an instance proves that it is alive; a TCP connection every 2s unless given.
     #[serde(default)]
     health: Field<HealthSpec>,
-    /// What one instance carries, as `60rps`; all instances count as equal unless given.
+    /// What one instance carries, as `60rps`, or `auto` for what it has been seen to carry; all instances
+    /// count as equal unless given.
     #[serde(default)]
-    #[schemars(with = "RateText")]
+    #[schemars(with = "CapacityText")]
     capacity: Field<String>,
     /// An instance must be healthy this long before it gets traffic; 5s unless given.
     #[serde(default)]
@@ -200,7 +201,7 @@ pub(super) fn read(
     });
     let health_at = spec.health.key().unwrap_or(at);
     let health = health(spec.health.or(HealthSpec::default()), health_at, cx);
-    let capacity = capacity(spec.capacity, cx);
+    let (capacity, measured) = capacity(spec.capacity, cx);
     let drain = drain(spec.drain.or(DrainSpec::default()), cx);
     let overlay = envoy::read(spec.envoy, Some(node), None, cx);
     let runs = spec.run.is_given() || spec.rollout.is_given();
@@ -217,6 +218,7 @@ pub(super) fn read(
         protocol: spec.protocol.or(Protocol::Http1),
         health,
         capacity,
+        measured,
         min_ready: spec.min_ready.or(Span::secs(5)),
         warm_up: spec.warm_up.or(Span::ZERO),
         drain,
@@ -371,16 +373,13 @@ fn health(spec: HealthSpec, at: Place, cx: &Context<'_>) -> HealthCheck {
     }
 }
 
-fn capacity(field: Field<String>, cx: &Context<'_>) -> Option<Rps> {
+/// What one instance carries, and whether that is to be measured.
+fn capacity(field: Field<String>, cx: &Context<'_>) -> (Option<Rps>, bool) {
     let at = field.at(Place::START);
-    match field.get()?.as_str() {
-        "auto" => {
-            let hint = "give a number, as `60rps`, or leave it out".to_owned();
-            cx.sink
-                .hinted(at, "not supported yet: `capacity: auto`", hint);
-            None
-        }
-        text => cx.parse(text, at),
+    match field.get().as_deref() {
+        None => (None, false),
+        Some(AUTO) => (None, true),
+        Some(text) => (cx.parse(text, at), false),
     }
 }
 
@@ -397,6 +396,9 @@ fn drain(spec: DrainSpec, cx: &Context<'_>) -> Drain {
         },
     }
 }
+
+/// The capacity that is measured.
+const AUTO: &str = "auto";
 
 /// The label that names the version unless said otherwise.
 const DEFAULT_LABEL: &str = "version";

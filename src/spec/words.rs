@@ -147,6 +147,8 @@ texts! {
     AmountSchema = { "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%?$" };
     /// `true`, or who must say so.
     ApprovalText = { "type": ["boolean", "string"] };
+    /// See [`crate::domain::Rps`]; or `auto`.
+    CapacityText = { "type": "string", "pattern": "^([0-9]+ ?rps|auto)$" };
     /// The name of a document.
     NameText = { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" };
     /// A TCP port.
@@ -155,8 +157,6 @@ texts! {
     PercentText = { "type": "string", "pattern": "^[0-9]+ ?%$" };
     /// See [`Quantile`].
     QuantileText = { "type": "string", "pattern": "^p[0-9]+(\\.[0-9]+)?$" };
-    /// See [`crate::domain::Rps`].
-    RateText = { "type": "string", "pattern": "^[0-9]+ ?rps$" };
     /// See [`Ratio`].
     RatioText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?x$" };
     /// The name of a service, perhaps with one of its aliases.

@@ -42,6 +42,7 @@ impl Flushes {
             proxy,
             read_at_ns,
             points,
+            completed,
         } = reading;
         let mut halves = match self.waiting.remove(&proxy) {
             Some(flush) if flush.read_at_ns == read_at_ns => flush.halves,
@@ -60,12 +61,14 @@ impl Flushes {
             self.waiting
                 .insert(proxy.clone(), Flush { read_at_ns, halves });
         }
-        (!instances.is_empty()).then_some((
+        let says_nothing = instances.is_empty() && completed.is_empty();
+        (!says_nothing).then_some((
             proxy,
             LoadReport {
                 source: Source::Otlp,
                 read_at_ns,
                 instances,
+                completed,
             },
         ))
     }
@@ -136,6 +139,7 @@ mod tests {
         };
         let points = points.iter().map(point).collect();
         Reading {
+            completed: Vec::new(),
             proxy: proxy.parse().unwrap(),
             read_at_ns,
             points,

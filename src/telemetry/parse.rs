@@ -17,6 +17,8 @@
 //! - The resource carries `service.instance.id` only by a static resource detector; `initial_metadata`
 //!   arrives as gRPC metadata.
 
+mod counts;
+
 use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -26,6 +28,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use crate::domain::{InstanceId, ProxyId, ServiceName, VersionName};
+use crate::engine::Completed;
 
 /// Most gauges in one request: three for each of 20,000 endpoints.
 pub(crate) const POINTS_MAX: usize = 60_000;
@@ -47,6 +50,7 @@ pub(crate) struct Reading {
     /// On the proxy's clock.
     pub(crate) read_at_ns: u64,
     pub(crate) points: Vec<Point>,
+    pub(crate) completed: Vec<Completed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,18 +109,36 @@ pub(crate) fn readings(
     let mut budget = POINTS_MAX;
     for resource in &request.resource_metrics {
         let proxy = proxy_id(resource, metadata_id)?;
-        let mut by_time = BTreeMap::<u64, Vec<Point>>::new();
+        let mut by_time = BTreeMap::<u64, (Vec<Point>, Vec<Completed>)>::new();
         for (gauge, point) in gauge_points(resource) {
             budget = budget.checked_sub(1).ok_or(Refusal::TooManyPoints)?;
             if let Some(read) = read_point(gauge, point) {
-                by_time.entry(point.time_unix_nano).or_default().push(read);
+                by_time
+                    .entry(point.time_unix_nano)
+                    .or_default()
+                    .0
+                    .push(read);
             }
         }
-        readings.extend(by_time.into_iter().map(|(read_at_ns, points)| Reading {
-            proxy: proxy.clone(),
-            read_at_ns,
-            points,
-        }));
+        for point in counts::points(resource) {
+            budget = budget.checked_sub(1).ok_or(Refusal::TooManyPoints)?;
+            if let Some(read) = counts::read(point) {
+                by_time
+                    .entry(point.time_unix_nano)
+                    .or_default()
+                    .1
+                    .push(read);
+            }
+        }
+        let readings_of = by_time.into_iter();
+        readings.extend(
+            readings_of.map(|(read_at_ns, (points, completed))| Reading {
+                proxy: proxy.clone(),
+                read_at_ns,
+                points,
+                completed,
+            }),
+        );
     }
     Ok(readings)
 }
@@ -151,11 +173,16 @@ fn gauge_points(resource: &ResourceMetrics) -> impl Iterator<Item = (Gauge, &Num
         })
 }
 
+/// The metric by that name, perhaps behind a prefix.
+fn is_named(metric: &Metric, name: &str) -> bool {
+    let prefix = metric.name.strip_suffix(name);
+    prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+}
+
 fn gauge_of(metric: &Metric) -> Option<Gauge> {
-    GAUGES.iter().find_map(|(name, gauge)| {
-        let prefix = metric.name.strip_suffix(name)?;
-        (prefix.is_empty() || prefix.ends_with('.')).then_some(*gauge)
-    })
+    GAUGES
+        .iter()
+        .find_map(|(name, gauge)| is_named(metric, name).then_some(*gauge))
 }
 
 fn read_point(gauge: Gauge, point: &NumberDataPoint) -> Option<Point> {

@@ -8,13 +8,14 @@ use tidegate::domain::{
     EndpointState, Generation, InstanceId, Nack, Plan, ProxyId, ServiceName, ServicePlan, Span,
     Time, VersionName, Weight,
 };
-use tidegate::engine::{InstanceLoad, LoadReport, ProxyEvent, Source};
+use tidegate::engine::{Completed, InstanceLoad, LoadReport, ProxyEvent, Source};
 
 use crate::sample::{Chance, identity};
 use crate::truth::Seen;
 
 /// How often a proxy reports.
 const REPORT_EVERY: Span = Span::millis(500);
+const REPORTS_PER_SECOND: u64 = 2;
 
 /// How slow and how busy proxies are.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,9 @@ pub(crate) struct Proxy {
     told: VecDeque<(Time, Arc<Plan>)>,
     words: VecDeque<(Time, ProxyEvent)>,
     requests: Vec<(InstanceId, Time)>,
+    /// It counts so many requests a second, if it counts them at all.
+    pub(crate) counts: Option<u64>,
+    counted: u64,
     /// Its clock minus ours, in nanoseconds.
     clock_ahead_ns: i64,
     next_report: Time,
@@ -64,6 +68,8 @@ impl Proxy {
             told: VecDeque::new(),
             words: VecDeque::new(),
             requests: Vec::new(),
+            counts: None,
+            counted: 0,
             clock_ahead_ns: 0,
             next_report: now,
             reports: VecDeque::new(),
@@ -193,6 +199,23 @@ impl Proxy {
         self.requests.push((taker, end));
     }
 
+    /// What it has counted so far; all of it is of the first version.
+    fn count(&mut self) -> Vec<Completed> {
+        let Some(rate) = self.counts else {
+            return Vec::new();
+        };
+        self.counted += rate / REPORTS_PER_SECOND;
+        let plan = self.in_force.iter().flat_map(|plan| &plan.services);
+        let first = |service: &ServicePlan| {
+            Some(Completed {
+                service: service.name.clone(),
+                version: service.versions.first()?.name.clone(),
+                total: self.counted,
+            })
+        };
+        plan.filter_map(first).collect()
+    }
+
     /// Reads every endpoint of its plan, zeros included; what it has read arrives later, in order.
     fn report(&mut self, chance: &mut Chance, now: Time) {
         let Some(plan) = &self.in_force else { return };
@@ -213,6 +236,7 @@ impl Proxy {
             source: Source::Otlp,
             read_at_ns: u64::try_from(read_at).unwrap_or(0),
             instances,
+            completed: self.count(),
         };
         let last = self.reports.back().map_or(now, |(at, _)| *at);
         let arrives = some(Span::millis(400), chance).after(now);

@@ -40,6 +40,7 @@ pub(crate) fn service() -> Service {
             unhealthy_after: 1,
         },
         capacity: None,
+        measured: false,
         min_ready: Span::millis(200),
         warm_up: Span::ZERO,
         drain: Drain {

@@ -59,6 +59,7 @@ impl Large {
             source: Source::Otlp,
             read_at_ns,
             instances: instances.clone(),
+            completed: Vec::new(),
         };
         let each = (0..REPORTING).map(|p| self.proxy(p, ProxyEvent::Load(report(p))));
         each.max().unwrap_or_default()

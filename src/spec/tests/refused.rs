@@ -262,9 +262,9 @@ fn services_make_sense() {
         ],
     );
     check_service(
-        "  capacity: auto\n  health: { tcp: false }\n  envoy: { clusters: {}, listener: {} }\n",
+        "  capacity: much\n  health: { tcp: false }\n  envoy: { clusters: {}, listener: {} }\n",
         &[
-            "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
+            "a.yaml:5:13: `much` is not a rate per instance; write it like `60rps`",
             "a.yaml:6:18: `tcp` can only be `true`: health is always checked (hint: leave it out, or give `http` or `grpc`)",
             "a.yaml:7:12: unknown field `clusters` (hint: did you mean `cluster`?)",
             "a.yaml:7:26: unknown field `listener` (hint: `tidegate schema` prints what may stand here)",
@@ -423,7 +423,6 @@ fn what_is_not_supported_yet_is_told_at_once() {
 name: cart
 spec:
   instances: { from: api }
-  capacity: auto
   sessions: { stickTo: instance, ttl: 30m }
   drain: { letSessionsFinish: 10m, atMost: 15m }
 ---
@@ -443,12 +442,11 @@ spec:
   gates: [no-worse]
 ",
         &[
-            "a.yaml:5:13: not supported yet: `capacity: auto` (hint: give a number, as `60rps`, or leave it out)",
-            "a.yaml:6:3: not supported yet: `sessions` (hint: remove it; it would have no effect)",
-            "a.yaml:7:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
-            "a.yaml:13:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
-            "a.yaml:20:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
-            "a.yaml:21:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
+            "a.yaml:5:3: not supported yet: `sessions` (hint: remove it; it would have no effect)",
+            "a.yaml:6:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
+            "a.yaml:12:3: not supported yet: `onOneBadBox` (hint: remove it; it would have no effect)",
+            "a.yaml:19:3: not supported yet: `stickTo` (hint: remove it; it would have no effect)",
+            "a.yaml:20:3: not supported yet: `onWorse` (hint: remove it; it would have no effect)",
         ],
     );
 }
