@@ -19,6 +19,9 @@ const SEEN_WITHIN: Span = Span::secs(3);
 /// Instances that are still missed after this long are brought by hand, whatever hook there is.
 const HOOK_DOES_NOT: Span = Span::secs(120);
 
+/// So many times as many instances of a version as there were at first are started at most.
+const BROUGHT_MAX: u32 = 10;
+
 /// Who asks for things in a simulation.
 pub(super) const OPERATOR: &str = "sim";
 
@@ -120,6 +123,12 @@ impl Sim<'_> {
         let key = (service.clone(), version.clone());
         let coming = self.coming.get(&key).copied().unwrap_or(0);
         let hook_does_it = state.spec.replace.is_some() && waits < HOOK_DOES_NOT;
+        // Where so many have not helped, more do not.
+        let started = self.numbers.get(&key).copied().unwrap_or(0);
+        let enough = self.setup.instances.saturating_mul(BROUGHT_MAX);
+        if started > enough {
+            return;
+        }
         if hook_does_it || coming > 0 || self.lists(service) {
             return;
         }
