@@ -56,8 +56,10 @@ use axum::routing::{delete, get, post, put};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::{Actor, Answer, Command, Verb};
 use crate::observe::Metrics;
 use crate::runtime::Control;
+use error::ApiError;
 use events::Clients;
 
 /// The largest request body in bytes; a directory of documents for a large fleet is a tenth of it.
@@ -72,6 +74,24 @@ struct Shared {
     metrics: Arc<Metrics>,
     clients: Clients,
     draining: CancellationToken,
+}
+
+impl Shared {
+    /// Has a verb carried out that no policy names groups for.
+    async fn carry_out(
+        &self,
+        verb: Verb,
+        by: Actor,
+        reason: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let command = Command {
+            verb,
+            by,
+            groups: Vec::new(),
+            reason,
+        };
+        Ok(self.control.command(command).await?)
+    }
 }
 
 /// All paths, for a server to serve. Once `draining` is cancelled it is not ready any more.

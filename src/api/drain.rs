@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::extract::{Ask, Body, By, parsed};
 use super::rollouts::Reason;
 use crate::domain::{InstanceId, ServiceName, Span};
-use crate::engine::{Answer, BlockerView, Command, DrainView, Verb, View, Wait};
+use crate::engine::{Answer, BlockerView, DrainView, Verb, View, Wait};
 
 /// The longest that one request may wait; proxies and balancers in between cut longer ones.
 const WAIT_MAX: Span = Span::secs(60);
@@ -67,13 +67,7 @@ pub(super) async fn drain(
         instance: target.instance.clone(),
         service: target.service.clone(),
     };
-    let asked = Command {
-        verb,
-        by,
-        groups: Vec::new(),
-        reason,
-    };
-    let Answer { message, .. } = shared.control.command(asked).await?;
+    let Answer { message, .. } = shared.carry_out(verb, by, reason).await?;
     let end = tokio::time::timeout(how.wait.duration(), released(&shared, &target)).await;
     let answer = match end {
         Ok(end) => end?,
@@ -98,13 +92,7 @@ pub(super) async fn undrain(
 ) -> Result<Json<Answer>, ApiError> {
     let Target { instance, service } = Target::parse(&id, how.service.as_deref())?;
     let verb = Verb::Undrain { instance, service };
-    let command = Command {
-        verb,
-        by,
-        groups: Vec::new(),
-        reason,
-    };
-    Ok(Json(shared.control.command(command).await?))
+    shared.carry_out(verb, by, reason).await.map(Json)
 }
 
 /// Waits for the release, or for somebody to call the drain off.

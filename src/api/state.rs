@@ -9,7 +9,7 @@ use super::Shared;
 use super::error::ApiError;
 use super::extract::{Body, By, parsed};
 use super::rollouts::Reason;
-use crate::engine::{Answer, Command, ProxyView, ServiceView, Verb, View};
+use crate::engine::{Answer, ProxyView, ServiceView, Verb, View};
 use crate::runtime::SecretsView;
 
 impl Shared {
@@ -58,13 +58,7 @@ pub(super) async fn forget_proxy(
     let verb = Verb::ForgetProxy {
         proxy: parsed(&id)?,
     };
-    let command = Command {
-        verb,
-        by,
-        groups: Vec::new(),
-        reason,
-    };
-    Ok(Json(shared.control.command(command).await?))
+    shared.carry_out(verb, by, reason).await.map(Json)
 }
 
 pub(super) async fn freeze(
@@ -73,13 +67,7 @@ pub(super) async fn freeze(
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Freeze;
-    let command = Command {
-        verb,
-        by,
-        groups: Vec::new(),
-        reason,
-    };
-    Ok(Json(shared.control.command(command).await?))
+    shared.carry_out(verb, by, reason).await.map(Json)
 }
 
 pub(super) async fn unfreeze(
@@ -88,11 +76,5 @@ pub(super) async fn unfreeze(
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Unfreeze;
-    let command = Command {
-        verb,
-        by,
-        groups: Vec::new(),
-        reason,
-    };
-    Ok(Json(shared.control.command(command).await?))
+    shared.carry_out(verb, by, reason).await.map(Json)
 }
