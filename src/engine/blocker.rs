@@ -141,6 +141,8 @@ pub enum Wait {
         ready: u32,
         /// So many must stay.
         floor: u32,
+        /// Is it the traffic that needs them, and not the rollout's own budget?
+        by_load: bool,
     },
     /// Proxies know an instance, but do not send it requests yet: their own checks have not passed.
     NotUsed {
@@ -389,12 +391,14 @@ impl fmt::Display for Wait {
                 nack.generation,
                 nack.message,
             ),
-            Self::Ready { ready, floor } => {
-                write!(
-                    f,
-                    "{} serving, and {floor} must",
-                    counted(*ready, "instance")
-                )
+            Self::Ready {
+                ready,
+                floor,
+                by_load,
+            } => {
+                let must = if *by_load { ", for the traffic" } else { "" };
+                let ready = counted(*ready, "instance");
+                write!(f, "{ready} serving, and {floor} must{must}")
             }
             Self::NotUsed {
                 instance,

@@ -98,19 +98,25 @@ fn by_load(turn: &Turn<'_>, course: &Course) -> Option<u64> {
     }
 }
 
-/// Requests per second to a service, as far as all proxies count them that are connected.
+/// Requests per second to a service, as far as all proxies count them that are connected. A version that
+/// gets copies is counted with them, so what the others have stands for its share, too.
 fn load(turn: &Turn<'_>, service: &Service) -> Option<f64> {
     let state = turn.state.services.get(&service.name)?;
-    let mirror = state.split.as_ref().and_then(|split| split.mirror.as_ref());
-    let is_copied_to = |version: &VersionName| mirror.is_some_and(|(to, _)| to == version);
+    let split = state.split.as_ref();
+    let mirror = split.and_then(|split| Some((split, &split.mirror.as_ref()?.0)));
+    let is_copied_to = |version: &VersionName| mirror.is_some_and(|(_, to)| to == version);
     let proxies = connected(turn.state, turn.facts, service);
     let traffic = &turn.facts.traffic;
-    traffic.load(&service.name, proxies, is_copied_to, turn.now)
+    let load = traffic.load(&service.name, proxies, is_copied_to, turn.now)?;
+    let whole = Weight::ALL.get();
+    let others = mirror.map_or(whole, |(split, to)| whole - split.of(to).get());
+    (others > 0).then(|| load * f64::from(whole) / f64::from(others))
 }
 
 /// Notes what the instances of a service carry that has its capacity measured, while all of them are well.
 pub(super) fn measure(turn: &mut Turn<'_>, service: &Service) {
-    if !service.measured || turn.state.running(&service.name).is_some() {
+    let is_due = turn.facts.traffic.is_due(&service.name, turn.now);
+    if !service.measured || !is_due || turn.state.running(&service.name).is_some() {
         return;
     }
     let stays = turn.count(&service.name, |stand| stand.stage.stays());

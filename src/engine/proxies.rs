@@ -2,7 +2,7 @@
 
 use super::facts::ProxyFacts;
 use super::turn::Turn;
-use super::{Actor, ProxyEvent, Record, StageKind};
+use super::{Actor, Completed, ProxyEvent, Record, StageKind, State};
 use crate::domain::{Address, Generation, ProxyId, ProxyIdentity, Span};
 
 /// Takes in a proxy's event.
@@ -28,9 +28,18 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
             (facts.in_force, facts.nack) = (Some(generation), None);
             acknowledge_drains(turn, &id, generation);
         }
-        ProxyEvent::Load(report) => turn.facts.hear_load(&id, report, now),
+        ProxyEvent::Load(mut report) => {
+            // Nothing is kept under names that a proxy makes up.
+            report.completed.retain(|it| is_known(turn.state, it));
+            turn.facts.hear_load(&id, report, now);
+        }
         ProxyEvent::Nacked(nack) => facts.nack = Some(nack),
     }
+}
+
+fn is_known(state: &State, completed: &Completed) -> bool {
+    let service = state.services.get(&completed.service);
+    service.is_some_and(|known| known.versions.iter().any(|it| it.name == completed.version))
 }
 
 /// From here the proxy's readings count for everything that drains as of `generation`.

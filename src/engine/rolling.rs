@@ -269,10 +269,16 @@ impl Roll {
                 continue;
             }
             // A sick one takes nothing, so its going costs nothing.
-            let (ready, floor) = (self.serving(turn), self.floor(turn));
+            let (ready, floor, by_load) =
+                (self.serving(turn), self.budget.floor, self.by_load(turn));
             let without = ready.saturating_sub(u32::from(stage == Stage::Serving));
-            if stage != Stage::Suspended && without < floor {
-                turn.wait(self.course.subject(), Wait::Ready { ready, floor });
+            if stage != Stage::Suspended && without < floor.max(by_load) {
+                let wait = Wait::Ready {
+                    ready,
+                    floor: floor.max(by_load),
+                    by_load: by_load > floor,
+                };
+                turn.wait(self.course.subject(), wait);
                 continue;
             }
             if !self.passes(turn, When::Before, id) {
@@ -285,13 +291,13 @@ impl Roll {
         all_gone
     }
 
-    /// So many must serve when one more leaves: what the budget says, and what the traffic needs.
-    fn floor(&self, turn: &Turn<'_>) -> u32 {
-        let by_load = match self.lane.place {
+    /// So many must serve when one more leaves for the sake of the traffic. Of a part of the fleet nobody
+    /// knows what it gets.
+    fn by_load(&self, turn: &Turn<'_>) -> u32 {
+        match self.lane.place {
             None => capacity::needed(turn, &self.course),
             Some(_) => 0,
-        };
-        self.budget.floor.max(by_load)
+        }
     }
 
     // --- who has a say

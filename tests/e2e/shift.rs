@@ -54,9 +54,13 @@ spec: {{ service: cart, to: v2, bake: {{ for: 0s }}, keepOld: 1h, {way} }}
         });
     }
 
+    /// Promotes, and says what was answered; below that stands how the rollout goes on.
     fn promote(&self) -> String {
         let words = ["rollout", "promote", "to-v2", "--reason", "looks well"];
-        self.world.control.cli_ok(&words)
+        let said = self.world.control.cli_ok(&words);
+        let (answer, standing) = said.split_once('\n').unwrap();
+        assert!(standing.starts_with("  to-v2 is "), "{said}");
+        answer.to_owned()
     }
 
     /// What the next so many requests were answered by.
@@ -88,7 +92,7 @@ pub(crate) fn by_steps() {
     assert_eq!(answered.get("v2"), None, "nobody waits for copies' answers");
     let copies = shift.got_by_v2() - copies;
     assert!((50..=350).contains(&copies), "{copies} copies of 400");
-    assert!(shift.promote().starts_with("to-v2 goes on\n"));
+    assert_eq!(shift.promote(), "to-v2 goes on");
 
     shift.until_weights("v1 75%, v2 25%");
     let answered = shift.next(800).by_version;
@@ -154,7 +158,7 @@ pub(crate) fn blue_green() {
     shift.world.control.until_blocked("to-v2", words);
     let answered = shift.next(200).by_version;
     assert_eq!(answered.get("v2"), None, "{answered:?}");
-    assert!(shift.promote().starts_with("to-v2 goes on\n"));
+    assert_eq!(shift.promote(), "to-v2 goes on");
     shift.until_weights("v1 0%, v2 100%");
     let answered = shift.next(200).by_version;
     assert_eq!(answered["v1"], 0, "{answered:?}");

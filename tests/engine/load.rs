@@ -1,6 +1,6 @@
 //! The traffic that proxies count, and what it lets a rollout do.
 
-use tidegate::domain::{Amount, Rolling, Rollout, Rps, Service, Strategy};
+use tidegate::domain::{Amount, Rolling, Rollout, Rps, Service, StepAction, Strategy, Weight};
 
 use crate::sample::{rollout, service};
 use crate::stories::{ended, finish};
@@ -75,7 +75,7 @@ fn nobody_leaves_whom_the_traffic_needs() {
         strategy: Strategy::Rolling(rolling),
         ..rollout("next", "v2")
     });
-    let text = "10 instances serving, and 10 must";
+    let text = "10 instances serving, and 10 must, for the traffic";
     world.until("it is held", 60, |world| world.why("next").contains(text));
     world.run(60);
     assert_eq!(world.serving("v1"), 10);
@@ -102,6 +102,20 @@ fn a_capacity_that_is_not_declared_is_what_was_seen() {
     let_come(&mut world, 500);
     finish(&mut world);
     assert!(ended(&world, "next"));
+}
+
+/// What a version gets that is sent copies, too, cannot be told from them: the other's 68 are three quarters
+/// of the traffic.
+#[test]
+fn a_share_beside_copies_is_reckoned_from_what_the_others_get() {
+    let mut world = fleet(declared());
+    let_come(&mut world, 68);
+    start(&mut world, "v2", 5);
+    let copies = StepAction::Mirror(Weight::parts(1_000));
+    let steps = vec![step(weight(25), 1), step(copies, 5), step(weight(50), 1)];
+    world.roll(alone(by_steps(steps)));
+    let text = "v2 can carry 43.85% of the traffic and is to get 50%: 1 instance missing";
+    world.until("it is held", 60, |world| world.why("next").contains(text));
 }
 
 /// A proxy that counts nothing leaves the load unknown, and the fleet is the measure.

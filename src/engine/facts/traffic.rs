@@ -26,7 +26,7 @@ const PERCENTILE: usize = 95;
 /// All services' requests.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Traffic {
-    counters: BTreeMap<ServiceName, BTreeMap<(ProxyId, VersionName), Counter>>,
+    counters: BTreeMap<ServiceName, BTreeMap<ProxyId, BTreeMap<VersionName, Counter>>>,
     carried: BTreeMap<ServiceName, Carried>,
 }
 
@@ -64,8 +64,8 @@ impl Traffic {
         } in completed
         {
             let of_service = self.counters.entry(service).or_default();
-            let counter = of_service.entry((proxy.clone(), version));
-            let counter = counter.or_insert(Counter {
+            let of_proxy = of_service.entry(proxy.clone()).or_default();
+            let counter = of_proxy.entry(version).or_insert(Counter {
                 total,
                 read_at_ns,
                 heard: now,
@@ -77,10 +77,13 @@ impl Traffic {
 
     /// Forgets what is not spoken of any more.
     pub(in crate::engine) fn forget_silent(&mut self, now: Time) {
-        for of_service in self.counters.values_mut() {
-            of_service.retain(|_, counter| !counter.is_silent(now));
-        }
-        self.counters.retain(|_, counters| !counters.is_empty());
+        self.counters.retain(|_, of_service| {
+            of_service.retain(|_, of_proxy| {
+                of_proxy.retain(|_, counter| !counter.is_silent(now));
+                !of_proxy.is_empty()
+            });
+            !of_service.is_empty()
+        });
     }
 
     /// Requests per second to a service, `None` while one of these proxies does not count. Versions that
@@ -95,28 +98,34 @@ impl Traffic {
         let of_service = self.counters.get(service)?;
         let mut load = 0.0;
         for proxy in proxies {
-            let own = of_service.iter().filter(|((by, _), _)| by == proxy);
+            let own = of_service.get(proxy)?.iter();
             let own = own.filter(|(_, counter)| !counter.is_silent(now));
             // One that has only begun to count a version has sent it next to nothing.
-            let mut rates = own.filter_map(|((_, version), it)| Some((version, it.rate?)));
-            let (version, rate) = rates.next()?;
-            let all = std::iter::once((version, rate)).chain(rates);
+            let mut rates = own.filter_map(|(version, it)| Some((version, it.rate?)));
+            let first = rates.next()?;
+            let all = std::iter::once(first).chain(rates);
             let own = all.filter(|(version, _)| !is_copied_to(version));
             load += own.map(|(_, rate)| rate).sum::<f64>();
         }
         Some(load)
     }
 
-    /// Notes that each instance of a healthy fleet carries so much just now.
+    /// Is it time to note again what the instances of a service carry?
+    pub(in crate::engine) fn is_due(&self, service: &ServiceName, now: Time) -> bool {
+        let last = self.carried.get(service).and_then(|carried| carried.last);
+        last.is_none_or(|last| Span::between(last, now) >= SAMPLE_EVERY)
+    }
+
+    /// Notes that each instance of a healthy fleet carries so much just now, if it is time to.
     pub(in crate::engine) fn carries(&mut self, service: &ServiceName, each: f64, now: Time) {
+        if !self.is_due(service, now) {
+            return;
+        }
         let carried = self.carried.entry(service.clone()).or_default();
-        let is_due = |last| Span::between(last, now) >= SAMPLE_EVERY;
-        if carried.last.is_none_or(is_due) {
-            carried.last = Some(now);
-            carried.samples.push_back(each);
-            if carried.samples.len() > SAMPLES_MAX {
-                carried.samples.pop_front();
-            }
+        carried.last = Some(now);
+        carried.samples.push_back(each);
+        if carried.samples.len() > SAMPLES_MAX {
+            carried.samples.pop_front();
         }
     }
 
