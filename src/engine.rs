@@ -52,7 +52,9 @@ pub use blocker::{Blocker, Wait};
 pub use capacity::HEADROOM_PERCENT;
 pub use command::{Answer, Command, Refusal, RolloutVerb, Stands, Verb};
 pub use effect::Effect;
-pub use event::{Actor, Completed, Event, InstanceLoad, LoadReport, ProxyEvent, Source};
+pub use event::{
+    Actor, Attempts, Completed, Event, InstanceLoad, LoadReport, ProxyEvent, Source, Times,
+};
 pub use invariants::{Violation, check_plan, check_record};
 pub use moments::Standing;
 pub use planning::plan;

@@ -1,5 +1,7 @@
 //! What goes into the engine: facts from the fleet, never commands (those are [`super::Event`]s).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::HookAnswer;
@@ -105,8 +107,10 @@ pub enum ProxyEvent {
     Nacked(Nack),
 }
 
-/// One proxy's word on requests in progress, read at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One proxy's word on requests, those in progress and those that are answered, read at one moment.
+///
+/// A flush may come in parts. So what a report leaves out is not known, and never zero.
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadReport {
     /// How it came.
     pub source: Source,
@@ -117,17 +121,78 @@ pub struct LoadReport {
     pub instances: Vec<InstanceLoad>,
     /// What it has had answered by each version that the reading is about.
     pub completed: Vec<Completed>,
+    /// What it has had answered by each endpoint that the reading is about.
+    pub attempts: Vec<Attempts>,
 }
 
-/// How many requests a version has answered to a proxy since that started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a version has answered to a proxy since that started. Cumulative: a lost report loses nothing.
+///
+/// These are what the proxy's own clients were answered in the end, so a request that was repeated
+/// counts once; copies count like all others.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Completed {
     /// The service.
     pub service: ServiceName,
     /// The version, from the cluster's name.
     pub version: VersionName,
-    /// All of them, copies included.
-    pub total: u64,
+    /// All of them.
+    pub total: Option<u64>,
+    /// Answers by code, in the order of codes: `(status, how many)`. What the proxy answers itself since
+    /// nobody else does is among them: 503 where no connection is to be had or one is reset, 504 for
+    /// a timeout.
+    pub codes: Vec<(u16, u64)>,
+    /// Only classes of codes are told: 500 stands for all that begin with a 5.
+    pub by_class: bool,
+    /// gRPC calls by status, in the order of statuses, where the service speaks gRPC.
+    pub grpc: Vec<(u16, u64)>,
+    /// Cut off after the answer had begun; such an answer counts under its code, too.
+    pub cut: Option<u64>,
+    /// How long answers took.
+    pub times: Option<Times>,
+}
+
+impl Completed {
+    /// A version of which nothing is said yet.
+    pub const fn nothing_of(service: ServiceName, version: VersionName) -> Self {
+        Self {
+            service,
+            version,
+            total: None,
+            codes: Vec::new(),
+            by_class: false,
+            grpc: Vec::new(),
+            cut: None,
+            times: None,
+        }
+    }
+}
+
+/// How long answers took, in classes of time. Cumulative over time, and not summed up over the classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Times {
+    /// The upper edges of all classes but the last, in milliseconds, ascending.
+    pub bounds_ms: Arc<[f64]>,
+    /// How many fell into each class: `counts[i]` took at most `bounds_ms[i]` and more than the edge
+    /// before; the last took longer than all edges. So there is one more of them than there are edges.
+    pub counts: Vec<u64>,
+}
+
+/// What an endpoint has answered to a proxy since that has known it. Cumulative, like [`Completed`], but
+/// a request that was repeated counts as often as it was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// The service.
+    pub service: ServiceName,
+    /// The version, from the cluster's name.
+    pub version: VersionName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Where it answers: an instance that moves is counted anew.
+    pub address: String,
+    /// Answered, and with no code of 5xx.
+    pub ok: Option<u64>,
+    /// Answered with 5xx, not in time, or not at all.
+    pub failed: Option<u64>,
 }
 
 /// The ways in which a proxy says what is in progress; each has a clock of its own.

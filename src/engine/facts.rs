@@ -258,7 +258,7 @@ impl Facts {
             of_proxy.for_each(Witness::count_anew);
         }
         self.traffic
-            .hear(id, report.completed, report.read_at_ns, now);
+            .hear(id, &report.completed, report.read_at_ns, now);
         for load in report.instances {
             let key = (load.service, load.instance);
             let said = Said {
@@ -356,6 +356,7 @@ mod tests {
                 read_at_ns,
                 instances: vec![load],
                 completed: Vec::new(),
+                attempts: Vec::new(),
             };
             facts.hear_load(&id, report, Span::secs(after).after(start));
             facts.in_progress(&service, &instance)

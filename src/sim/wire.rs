@@ -125,6 +125,7 @@ impl Sim<'_> {
                 read_at_ns: u64::try_from(read_at).unwrap_or(0),
                 instances,
                 completed: Vec::new(),
+                attempts: Vec::new(),
             };
             let at = self.arrival(&id);
             let word = Box::new(ProxyEvent::Load(report));

@@ -69,6 +69,7 @@ impl Flushes {
                 read_at_ns,
                 instances,
                 completed,
+                attempts: Vec::new(),
             },
         ))
     }

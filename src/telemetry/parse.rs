@@ -44,7 +44,7 @@ const ENDPOINT_HOSTNAME: &str = "envoy.endpoint_hostname";
 const PROXY_ID: &str = "service.instance.id";
 
 /// The gauges of one proxy that were read at one moment; perhaps only some of that flush.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) proxy: ProxyId,
     /// On the proxy's clock.

@@ -207,10 +207,10 @@ impl Proxy {
         self.counted += rate / REPORTS_PER_SECOND;
         let plan = self.in_force.iter().flat_map(|plan| &plan.services);
         let first = |service: &ServicePlan| {
+            let version = service.versions.first()?.name.clone();
             Some(Completed {
-                service: service.name.clone(),
-                version: service.versions.first()?.name.clone(),
-                total: self.counted,
+                total: Some(self.counted),
+                ..Completed::nothing_of(service.name.clone(), version)
             })
         };
         plan.filter_map(first).collect()
@@ -237,6 +237,7 @@ impl Proxy {
             read_at_ns: u64::try_from(read_at).unwrap_or(0),
             instances,
             completed: self.count(),
+            attempts: Vec::new(),
         };
         let last = self.reports.back().map_or(now, |(at, _)| *at);
         let arrives = some(Span::millis(400), chance).after(now);

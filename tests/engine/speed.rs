@@ -60,6 +60,7 @@ impl Large {
             read_at_ns,
             instances: instances.clone(),
             completed: Vec::new(),
+            attempts: Vec::new(),
         };
         let each = (0..REPORTING).map(|p| self.proxy(p, ProxyEvent::Load(report(p))));
         each.max().unwrap_or_default()

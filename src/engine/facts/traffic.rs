@@ -53,16 +53,13 @@ impl Traffic {
     pub(super) fn hear(
         &mut self,
         proxy: &ProxyId,
-        completed: Vec<Completed>,
+        completed: &[Completed],
         read_at_ns: u64,
         now: Time,
     ) {
-        for Completed {
-            service,
-            version,
-            total,
-        } in completed
-        {
+        for said in completed {
+            let Some(total) = said.total else { continue };
+            let (service, version) = (said.service.clone(), said.version.clone());
             let of_service = self.counters.entry(service).or_default();
             let of_proxy = of_service.entry(proxy.clone()).or_default();
             let counter = of_proxy.entry(version).or_insert(Counter {
@@ -187,13 +184,13 @@ mod tests {
             let mut words = words.split(' ');
             let mut word = || words.next().unwrap();
             let proxy = word().parse().unwrap();
+            let version = word().parse().unwrap();
             let completed = Completed {
-                service: "cart".parse().unwrap(),
-                version: word().parse().unwrap(),
-                total: word().parse().unwrap(),
+                total: Some(word().parse().unwrap()),
+                ..Completed::nothing_of("cart".parse().unwrap(), version)
             };
             let read_at_ns = second * 1_000_000_000;
-            self.0.hear(&proxy, vec![completed], read_at_ns, at(second));
+            self.0.hear(&proxy, &[completed], read_at_ns, at(second));
         }
 
         fn load(&self, second: u64, proxies: &[&str]) -> Option<f64> {

@@ -211,6 +211,7 @@ impl Session {
                 .take(&request.cluster_stats, plan, &proxy.services),
             // What these count is lost with a report, so it is no total.
             completed: Vec::new(),
+            attempts: Vec::new(),
         };
         self.shared.tell(&proxy.seat.id, report);
         Ok(())

@@ -31,9 +31,8 @@ pub(super) fn points(resource: &ResourceMetrics) -> impl Iterator<Item = &Number
 pub(super) fn read(point: &NumberDataPoint) -> Option<Completed> {
     let (service, version) = attribute(&point.attributes, CLUSTER)?.split_once('/')?;
     (point.time_unix_nano > 0).then_some(Completed {
-        service: service.parse().ok()?,
-        version: version.parse().ok()?,
-        total: whole(point)?,
+        total: Some(whole(point)?),
+        ..Completed::nothing_of(service.parse().ok()?, version.parse().ok()?)
     })
 }
 
@@ -76,7 +75,8 @@ mod tests {
     fn show(readings: &[Reading]) -> Vec<String> {
         let line = |reading: &Reading| {
             let counts = reading.completed.iter();
-            let counts = counts.map(|it| format!(" {}/{}={}", it.service, it.version, it.total));
+            let counts =
+                counts.map(|it| format!(" {}/{}={}", it.service, it.version, it.total.unwrap()));
             format!("{}{}", reading.read_at_ns, counts.collect::<String>())
         };
         readings.iter().map(line).collect()
