@@ -13,6 +13,10 @@ use crate::domain::{
     Time,
 };
 
+/// After a start every proxy is away, and those that are well are back within this: an Envoy that cannot reach
+/// its control plane tries again at most this much later, unless its bootstrap says otherwise.
+const RECONNECTS_WITHIN: Span = Span::secs(30);
+
 /// A proxy that may send traffic to a service.
 struct Holder<'a> {
     id: &'a ProxyId,
@@ -31,12 +35,26 @@ impl Holder<'_> {
             .is_some_and(|g| g >= generation)
     }
 
-    /// Has it been away for longer than the policy waits, under a policy that then goes on?
+    /// How long it may be away before it counts as lost.
+    fn patience(&self, policy: LostProxies) -> Span {
+        let is_expected = self.facts.is_some_and(|facts| !facts.seen);
+        let at_least = if is_expected {
+            RECONNECTS_WITHIN
+        } else {
+            Span::ZERO
+        };
+        policy.wait.max(at_least)
+    }
+
+    /// Has it been away for longer than that?
+    fn is_lost(&self, policy: LostProxies, now: Time) -> bool {
+        let away = |facts: &ProxyFacts| Span::between(facts.since, now) >= self.patience(policy);
+        !self.connected() && self.facts.is_none_or(away)
+    }
+
+    /// Is it lost, under a policy that then goes on?
     fn is_ignored(&self, policy: LostProxies, now: Time) -> bool {
-        let away = self
-            .facts
-            .is_none_or(|f| Span::between(f.since, now) >= policy.wait);
-        !self.connected() && policy.then == ThenDo::Ignore && away
+        policy.then == ThenDo::Ignore && self.is_lost(policy, now)
     }
 }
 
@@ -139,17 +157,10 @@ pub(super) fn barrier(
         });
     }
     if asked != Asked::Connected {
-        let away = |h: &&Holder<'_>| {
-            h.facts
-                .is_none_or(|f| Span::between(f.since, now) >= policy.wait)
-        };
         let lost = behind()
             .filter(|h| !h.connected() && !h.is_ignored(policy, now))
-            .filter(|h| asked == Asked::All || !away(h));
-        let lost: Vec<ProxyId> = lost.map(|holder| holder.id.clone()).collect();
-        if !lost.is_empty() {
-            waits.push(lost_proxies(lost, of, policy));
-        }
+            .filter(|h| asked == Asked::All || !h.is_lost(policy, now));
+        waits.extend(lost_proxies(&lost.collect::<Vec<_>>(), of, policy));
     }
     waits
 }
@@ -250,7 +261,7 @@ fn drain(
         } else if holder.is_ignored(policy, now) {
             ignored.push(format!("{} was not connected", holder.id));
         } else {
-            lost.push(holder.id.clone());
+            lost.push(holder);
         }
     }
     let gap = |(holder, witness): &(&Holder<'_>, &Witness)| {
@@ -277,20 +288,19 @@ fn drain(
             gaps,
         });
     }
-    if !lost.is_empty() {
-        waits.push(lost_proxies(lost, holders.len(), policy));
-    }
+    waits.extend(lost_proxies(&lost, holders.len(), policy));
     Drain::Waits(waits)
 }
 
 /// Gaps that are told while an instance still drains; the proof names every one.
 const GAPS_SHOWN_MAX: usize = 10;
 
-fn lost_proxies(proxies: Vec<ProxyId>, of: usize, policy: LostProxies) -> Wait {
-    Wait::LostProxies {
-        proxies,
+fn lost_proxies(lost: &[&Holder<'_>], of: usize, policy: LostProxies) -> Option<Wait> {
+    let wait = lost.iter().map(|holder| holder.patience(policy)).max()?;
+    Some(Wait::LostProxies {
+        proxies: lost.iter().map(|holder| holder.id.clone()).collect(),
         of,
         then: policy.then,
-        wait: policy.wait,
-    }
+        wait,
+    })
 }

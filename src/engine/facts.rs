@@ -88,6 +88,8 @@ pub(super) struct ProxyFacts {
     pub(super) connected: bool,
     /// Since when that is so.
     pub(super) since: Time,
+    /// Has it been connected since the start?
+    pub(super) seen: bool,
     pub(super) in_force: Option<Generation>,
     pub(super) nack: Option<Nack>,
     pub(super) last_report: Option<Time>,
@@ -287,6 +289,7 @@ impl ProxyFacts {
         Self {
             connected,
             since: now,
+            seen: connected,
             in_force: None,
             nack: None,
             last_report: None,
@@ -322,7 +325,7 @@ impl ProxyFacts {
 
     /// It is there, perhaps as a new process that knows nothing yet and has another clock.
     pub(super) fn connect(&mut self, now: Time) {
-        (self.connected, self.since) = (true, now);
+        (self.connected, self.since, self.seen) = (true, now, true);
         (self.in_force, self.nack) = (None, None);
         self.by_lrs.clock = Clock::default();
         self.by_otlp.clock = Clock::default();

@@ -49,12 +49,14 @@ pub(super) fn call(turn: &mut Turn<'_>, rollout: &RolloutName, call: HookCall) {
     turn.effects.push(Effect::Call { hook, call });
 }
 
-/// Says which calls for instances of interest have no answer yet or failed. True if there is none.
+/// Says which calls for instances of interest have no answer yet or failed. True if there is none. A start that
+/// failed is of no interest once its version is not wanted any more; to make it again would start it after all.
 pub(super) fn wait_for_open(
     turn: &mut Turn<'_>,
     course: &Course,
     concerns: impl Fn(&Turn<'_>, &InstanceId) -> bool,
 ) -> bool {
+    let_be(turn, course);
     let open = course.state(turn).hooks.open();
     let open = open.filter(|hook| concerns(turn, &hook.call.instance));
     let waits: Vec<Wait> = open
@@ -73,6 +75,23 @@ pub(super) fn wait_for_open(
     let none_open = waits.is_empty();
     turn.wait_all(&course.subject(), waits);
     none_open
+}
+
+fn let_be(turn: &mut Turn<'_>, course: &Course) {
+    let state = course.state(turn);
+    let failed = state.hooks.open().filter(|hook| {
+        let is_wanted = hook.call.version == course.new && !state.over();
+        let has_failed = matches!(hook.status, HookStatus::Failed(_));
+        hook.call.action == HookAction::Start && has_failed && !is_wanted
+    });
+    let keys: Vec<String> = failed.map(|hook| hook.call.key.clone()).collect();
+    for key in keys {
+        turn.record(Record::HookDone {
+            rollout: course.name.clone(),
+            key,
+            output: "it is no longer wanted".to_owned(),
+        });
+    }
 }
 
 /// Takes in how a call ended. An answer to a call that nobody waits for says nothing new.

@@ -28,7 +28,7 @@ const CLEARED_TIMES: u64 = 10;
 /// What has not ended by then is turned round.
 const TURNED_ROUND_AT: Span = Span::secs(CLEARED_FROM + CLEARED_EVERY * CLEARED_TIMES);
 
-/// The rollouts that there may be.
+/// The rollouts that there may be; each may be undone, too.
 const NAMES: [&str; 3] = ["next", "other", "pay-next"];
 
 // --- strategies
@@ -323,6 +323,11 @@ fn any_deed(documents: &Documents, chance: &mut Chance) -> Deed {
     }
 }
 
+fn all_names() -> impl Iterator<Item = String> {
+    let of_both = |name: &str| [name.to_owned(), format!("{name}-undo")];
+    NAMES.into_iter().flat_map(of_both)
+}
+
 /// Whatever holds a rollout that somebody can let go.
 fn clear_the_way(setup: &mut Setup) {
     for round in 0..2 * CLEARED_TIMES {
@@ -331,21 +336,21 @@ fn clear_the_way(setup: &mut Setup) {
         if round == 0 {
             deeds.push(Deed::Edit(Box::new(setup.documents.clone())));
         }
-        for rollout in NAMES {
+        for rollout in all_names() {
             let mut verbs = vec![RolloutVerb::Resume, RolloutVerb::Retry];
             if round > CLEARED_TIMES / 2 {
                 verbs.push(RolloutVerb::Override);
             }
             let asked = verbs.into_iter().map(|verb| Verb::Rollout {
-                name: name(rollout),
+                name: name(&rollout),
                 verb,
             });
             deeds.extend(asked.map(Deed::Ask));
         }
         setup.deeds.extend(deeds.into_iter().map(|deed| (at, deed)));
     }
-    for rollout in NAMES {
-        let (name, verb) = (name(rollout), RolloutVerb::Abort(Turned::Back));
+    for rollout in all_names() {
+        let (name, verb) = (name(&rollout), RolloutVerb::Abort(Turned::Back));
         let back = Deed::Ask(Verb::Rollout { name, verb });
         setup.deeds.push((TURNED_ROUND_AT, back));
     }

@@ -1,10 +1,12 @@
 //! Bugs that simulations found, each as the shortest story that shows it.
 
-use tidegate::domain::{Rollout, RolloutStep, Span, Stay, StepAction, Steps, Strategy, Weight};
-use tidegate::engine::{Phase, RolloutVerb};
+use tidegate::domain::{
+    LostProxies, Rollout, RolloutStep, Span, Stay, StepAction, Steps, Strategy, ThenDo, Weight,
+};
+use tidegate::engine::{Phase, RolloutVerb, Turned};
 
-use crate::sample::{name, rollout};
-use crate::stories::{ended, finish, fleet};
+use crate::sample::{name, rollout, service};
+use crate::stories::{ended, finish, fleet, stage};
 use crate::world::{Hooks, World};
 
 /// One share, that stays for long; old instances are kept for as long as `kept`.
@@ -137,6 +139,69 @@ fn a_version_whose_only_instance_comes_back_has_no_share_before_it_serves() {
     world.until("it comes back", 10, |w| w.stage("v2-0") == "joining");
     assert_eq!(world.weights(), "v1:100% v2:0%");
     world.until("its share", 60, |w| w.weights() == "v1:80% v2:20%");
+}
+
+/// Where `lostProxies.wait` is short, a new leader counted every proxy as lost that was not back at once: the new
+/// version got its share, and the proxy that came back got share and instance together and had nobody for it.
+#[test]
+fn after_a_restart_a_new_instance_waits_for_proxies_that_are_still_coming_back() {
+    for then in [ThenDo::Pause, ThenDo::Ignore] {
+        let mut service = service();
+        let wait = Span::secs(1);
+        service.drain.lost_proxies = LostProxies { wait, then };
+        let mut world = World::at_rest(7, false, service, 2, 2);
+        world.roll(rollout("next", "v2"));
+        world.until("one comes", 60, stage("v2-0", "joining"));
+        world.crash();
+        world.connect(&name("edge-0"));
+        world.run(10);
+        assert_eq!(world.stage("v2-0"), "joining");
+        let why = world.why("next");
+        assert!(why.contains("1 of 2 proxies are not connected"), "{why}");
+        world.connect(&name("edge-1"));
+        finish(&mut world);
+    }
+}
+
+/// Whoever went back because nothing could be started had to have it started first, or say so call by call.
+#[test]
+fn a_failed_start_of_what_is_no_longer_wanted_holds_nothing() {
+    for next in [rollout("next", "v2"), by_share(50, 0)] {
+        let mut world = fleet(2, 1);
+        world.hooks = Hooks::Fail;
+        world.roll(next.clone());
+        world.until("it fails", 60, |w| w.why("next").contains("start hook"));
+        let back = RolloutVerb::Abort(Turned::Back);
+        world.rollout_verb("next", back).unwrap();
+        world.until("it is back", 120, |w| ended(w, "next"));
+        assert_eq!((world.serving("v1"), open_hooks(&world, "next")), (2, 0));
+
+        let mut world = fleet(2, 1);
+        world.hooks = Hooks::Fail;
+        world.roll(next);
+        world.until("it fails", 60, |w| w.why("next").contains("start hook"));
+        world.hooks = Hooks::Work;
+        world.roll(rollout("third", "v3"));
+        world.until("it takes over", 300, |w| ended(w, "third"));
+        assert_eq!(world.serving("v3"), 2);
+    }
+}
+
+/// What somebody else brought in the end was there, and what was kept stayed for ever all the same.
+#[test]
+fn a_failed_start_does_not_keep_what_was_kept_after_the_end() {
+    let mut world = fleet(2, 1);
+    world.hooks = Hooks::Fail;
+    world.roll(by_share(50, 30));
+    world.until("it fails", 60, |w| w.why("next").contains("start hook"));
+    (0..2).for_each(|_| drop(world.appear("v2")));
+    world.discover();
+    finish(&mut world);
+    world.hooks = Hooks::Work;
+    let kept = |w: &World| w.engine.state().services[&name("cart")].kept.is_some();
+    world.until("nothing is kept", 120, |w| !kept(w));
+    world.until("they end", 60, |w| !w.instances.contains_key(&name("v1-0")));
+    assert_eq!(world.serving("v2"), 2);
 }
 
 /// Nobody took down any more what the first run had kept: its instances stayed for ever.
