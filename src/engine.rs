@@ -53,8 +53,9 @@ pub use capacity::HEADROOM_PERCENT;
 pub use command::{Answer, Command, Refusal, RolloutVerb, Stands, Verb};
 pub use effect::Effect;
 pub use event::{
-    Actor, Attempts, Completed, Event, InstanceLoad, LoadReport, ProxyEvent, Source, Times,
+    Actor, Attempts, Completed, Event, InstanceLoad, LoadReport, Mishaps, ProxyEvent, Source, Times,
 };
+pub use facts::tally::{Answers, Heard, Reporter, Taken, Tally, Tried};
 pub use invariants::{Violation, check_plan, check_record};
 pub use moments::Standing;
 pub use planning::plan;
@@ -303,7 +304,12 @@ impl Engine {
 /// Takes an event into the facts; what must outlive a restart is recorded.
 fn absorb(turn: &mut Turn<'_>, event: Event) {
     match event {
-        Event::Tick => turn.facts.traffic.forget_silent(turn.now),
+        Event::Tick => {
+            turn.facts.traffic.forget_silent(turn.now);
+            let is_known =
+                |service: &_, version: &_| proxies::is_known(turn.state, service, version);
+            turn.facts.tally.tidy(turn.now, is_known);
+        }
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
         Event::Answered { url, answer } => {
             let now = turn.now;

@@ -117,6 +117,9 @@ pub struct LoadReport {
     /// When the proxy took the reading, in nanoseconds on the proxy's own clock. It is compared
     /// only with other readings of the same proxy from the same source.
     pub read_at_ns: u64,
+    /// What tells the process that counts from others before and after it, if that is told: when it began,
+    /// in whatever unit.
+    pub since: Option<u64>,
     /// Each instance that the reading is about; zeros are said, so absence means "not known".
     pub instances: Vec<InstanceLoad>,
     /// What it has had answered by each version that the reading is about.
@@ -129,25 +132,32 @@ pub struct LoadReport {
 ///
 /// These are what the proxy's own clients were answered in the end, so a request that was repeated
 /// counts once; copies count like all others.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completed {
     /// The service.
     pub service: ServiceName,
     /// The version, from the cluster's name.
     pub version: VersionName,
     /// All of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// Answers by code, in the order of codes: `(status, how many)`. What the proxy answers itself since
     /// nobody else does is among them: 503 where no connection is to be had or one is reset, 504 for
     /// a timeout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<(u16, u64)>,
     /// Only classes of codes are told: 500 stands for all that begin with a 5.
+    #[serde(default)]
     pub by_class: bool,
     /// gRPC calls by status, in the order of statuses, where the service speaks gRPC.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grpc: Vec<(u16, u64)>,
-    /// Cut off after the answer had begun; such an answer counts under its code, too.
-    pub cut: Option<u64>,
-    /// How long answers took.
+    /// What happened that no code of an answer tells.
+    #[serde(default)]
+    pub mishaps: Mishaps,
+    /// How long those answers took that came whole and from the version: not those that were cut off,
+    /// and not those that the proxy gave itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
 }
 
@@ -161,14 +171,38 @@ impl Completed {
             codes: Vec::new(),
             by_class: false,
             grpc: Vec::new(),
-            cut: None,
+            mishaps: Mishaps::NONE,
             times: None,
         }
     }
 }
 
+/// What a proxy counts of how requests fail, and does not tell apart by how they ended. All are cumulative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mishaps {
+    /// Answers that broke the protocol, most often since their connection ended in the middle: of their
+    /// head, and then the client got a 502, or of their body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<u64>,
+    /// Answers that were not complete in time: not begun, and then the client got a 504, or cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<u64>,
+    /// Requests that were sent again, so that what went wrong with them may have had no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<u64>,
+}
+
+impl Mishaps {
+    /// Nothing is told.
+    pub const NONE: Self = Self {
+        broken: None,
+        late: None,
+        repeated: None,
+    };
+}
+
 /// How long answers took, in classes of time. Cumulative over time, and not summed up over the classes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// The upper edges of all classes but the last, in milliseconds, ascending.
     pub bounds_ms: Arc<[f64]>,
@@ -179,7 +213,7 @@ pub struct Times {
 
 /// What an endpoint has answered to a proxy since that has known it. Cumulative, like [`Completed`], but
 /// a request that was repeated counts as often as it was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
     /// The service.
     pub service: ServiceName,
@@ -190,13 +224,15 @@ pub struct Attempts {
     /// Where it answers: an instance that moves is counted anew.
     pub address: String,
     /// Answered, and with no code of 5xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<u64>,
     /// Answered with 5xx, not in time, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<u64>,
 }
 
 /// The ways in which a proxy says what is in progress; each has a clock of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// Load reports (LRS): what is under way, and not what waits for a connection.
     Lrs,

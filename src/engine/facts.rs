@@ -4,12 +4,14 @@
 //! has. In particular every proxy that the state knows counts as not connected until it is back.
 
 mod clock;
+pub(super) mod tally;
 mod traffic;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Clock;
+use tally::Tally;
 use traffic::Traffic;
 pub(super) use witness::Witness;
 
@@ -31,7 +33,9 @@ pub(super) struct Facts {
     pub(super) asking: BTreeMap<String, Asking>,
     /// What addresses were asked that house rules depend on, and what they answered.
     pub(super) questions: BTreeMap<String, Asked>,
-    /// How many requests proxies have counted.
+    /// How many requests proxies have counted, and how they ended.
+    pub(super) tally: Tally,
+    /// How many requests a second that makes.
     pub(super) traffic: Traffic,
     /// What proxies have shown of draining instances.
     pub(super) witnesses: BTreeMap<(ServiceName, InstanceId), BTreeMap<ProxyId, Witness>>,
@@ -360,6 +364,7 @@ mod tests {
                 instances: vec![load],
                 completed: Vec::new(),
                 attempts: Vec::new(),
+                since: None,
             };
             facts.hear_load(&id, report, Span::secs(after).after(start));
             facts.in_progress(&service, &instance)

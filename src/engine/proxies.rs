@@ -2,8 +2,8 @@
 
 use super::facts::ProxyFacts;
 use super::turn::Turn;
-use super::{Actor, Completed, ProxyEvent, Record, StageKind, State};
-use crate::domain::{Address, Generation, ProxyId, ProxyIdentity, Span};
+use super::{Actor, ProxyEvent, Record, Reporter, StageKind, State};
+use crate::domain::{Address, Generation, ProxyId, ProxyIdentity, ServiceName, Span, VersionName};
 
 /// Takes in a proxy's event.
 pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
@@ -30,16 +30,28 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: ProxyId, event: ProxyEvent) {
         }
         ProxyEvent::Load(mut report) => {
             // Nothing is kept under names that a proxy makes up.
-            report.completed.retain(|it| is_known(turn.state, it));
+            let is_known = |service: &ServiceName, version: &VersionName| {
+                is_known(turn.state, service, version)
+            };
+            let identity = turn.state.proxies.get(&id);
+            let reporter = Reporter {
+                id: &id,
+                region: identity.map_or("", |it| &it.locality.region),
+            };
+            turn.facts.tally.hear(reporter, &report, is_known, now);
+            report
+                .completed
+                .retain(|it| is_known(&it.service, &it.version));
             turn.facts.hear_load(&id, report, now);
         }
         ProxyEvent::Nacked(nack) => facts.nack = Some(nack),
     }
 }
 
-fn is_known(state: &State, completed: &Completed) -> bool {
-    let service = state.services.get(&completed.service);
-    service.is_some_and(|known| known.versions.iter().any(|it| it.name == completed.version))
+/// Is there such a version?
+pub(super) fn is_known(state: &State, service: &ServiceName, version: &VersionName) -> bool {
+    let service = state.services.get(service);
+    service.is_some_and(|known| known.versions.iter().any(|it| it.name == *version))
 }
 
 /// From here the proxy's readings count for everything that drains as of `generation`.

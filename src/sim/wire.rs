@@ -126,6 +126,7 @@ impl Sim<'_> {
                 instances,
                 completed: Vec::new(),
                 attempts: Vec::new(),
+                since: None,
             };
             let at = self.arrival(&id);
             let word = Box::new(ProxyEvent::Load(report));

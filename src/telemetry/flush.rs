@@ -41,6 +41,7 @@ impl Flushes {
         let Reading {
             proxy,
             read_at_ns,
+            since,
             points,
             completed,
         } = reading;
@@ -67,6 +68,7 @@ impl Flushes {
             LoadReport {
                 source: Source::Otlp,
                 read_at_ns,
+                since,
                 instances,
                 completed,
                 attempts: Vec::new(),
@@ -141,6 +143,7 @@ mod tests {
         let points = points.iter().map(point).collect();
         Reading {
             completed: Vec::new(),
+            since: None,
             proxy: proxy.parse().unwrap(),
             read_at_ns,
             points,

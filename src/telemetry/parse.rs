@@ -49,6 +49,8 @@ pub(crate) struct Reading {
     pub(crate) proxy: ProxyId,
     /// On the proxy's clock.
     pub(crate) read_at_ns: u64,
+    /// Tells the process that counts from others, if it says so.
+    pub(crate) since: Option<u64>,
     pub(crate) points: Vec<Point>,
     pub(crate) completed: Vec<Completed>,
 }
@@ -135,6 +137,7 @@ pub(crate) fn readings(
             readings_of.map(|(read_at_ns, (points, completed))| Reading {
                 proxy: proxy.clone(),
                 read_at_ns,
+                since: None,
                 points,
                 completed,
             }),

@@ -238,6 +238,7 @@ impl Proxy {
             instances,
             completed: self.count(),
             attempts: Vec::new(),
+            since: None,
         };
         let last = self.reports.back().map_or(now, |(at, _)| *at);
         let arrives = some(Span::millis(400), chance).after(now);

@@ -61,6 +61,7 @@ impl Large {
             instances: instances.clone(),
             completed: Vec::new(),
             attempts: Vec::new(),
+            since: None,
         };
         let each = (0..REPORTING).map(|p| self.proxy(p, ProxyEvent::Load(report(p))));
         each.max().unwrap_or_default()

@@ -212,6 +212,7 @@ impl Session {
             // What these count is lost with a report, so it is no total.
             completed: Vec::new(),
             attempts: Vec::new(),
+            since: None,
         };
         self.shared.tell(&proxy.seat.id, report);
         Ok(())
