@@ -56,11 +56,12 @@ use axum::routing::{delete, get, post, put};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Actor, Answer, Command, Verb};
+use crate::engine::{Answer, Command, Verb};
 use crate::observe::Metrics;
 use crate::runtime::Control;
 use error::ApiError;
 use events::Clients;
+use extract::Asker;
 
 /// The largest request body in bytes; a directory of documents for a large fleet is a tenth of it.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -77,18 +78,20 @@ struct Shared {
 }
 
 impl Shared {
-    /// Has a verb carried out that no policy names groups for.
+    /// Has a verb carried out.
     async fn carry_out(
         &self,
         verb: Verb,
-        by: Actor,
+        asker: Asker,
         reason: Option<String>,
     ) -> Result<Answer, ApiError> {
+        let Asker { by, groups, key } = asker;
         let command = Command {
             verb,
             by,
-            groups: Vec::new(),
+            groups,
             reason,
+            key,
         };
         Ok(self.control.command(command).await?)
     }

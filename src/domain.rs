@@ -32,8 +32,8 @@ pub use gateway::{Gateway, Listener, ProxySelector, Route};
 pub use hook::{Each, Hook, KeySource, OnFail, RolloutHook, When};
 pub use instance::{Instance, Locality, excluded};
 pub use name::{
-    AliasName, BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RolloutName,
-    SecretName, ServiceName, VersionName,
+    AliasName, BadName, GateName, GatewayName, InstanceId, PolicyName, ProxyId, RequestKey,
+    RolloutName, SecretName, ServiceName, VersionName,
 };
 pub use overlay::{Help, Overlay, OverlayFault, OverlayPart, Step};
 pub use plan::{

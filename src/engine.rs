@@ -61,14 +61,14 @@ pub use moments::Standing;
 pub use planning::plan;
 pub use record::{
     Entry, HookAction, HookAnswer, HookAsk, HookCall, Moment, Origin, Outcome, Portion, Record,
-    Split, Turned,
+    Request, Split, Turned,
 };
 pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
     AskState, AskStatus, Asks, Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord,
-    InstanceState, Kept, Lane, Pause, Report, RolloutState, Roster, ServiceState, Stand, Started,
-    State, VersionState,
+    InstanceState, Kept, Lane, Pause, Report, Requests, RolloutState, Roster, ServiceState, Stand,
+    Started, State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
@@ -179,7 +179,7 @@ impl Engine {
             Verb::Rollout { name, verb } => Some((name.clone(), *verb)),
             _ => None,
         };
-        let (effects, answer) = self.turn(now, |turn| operate::operate(turn, command));
+        let (effects, answer) = self.turn(now, |turn| operate::operate(turn, &command));
         let Some((name, verb)) = about else {
             return (effects, answer);
         };
@@ -255,13 +255,11 @@ impl Engine {
             panic!("{violation}");
         }
         let services = std::mem::take(&mut self.touched).into_iter().collect();
-        let entry = Entry {
-            at: now,
-            record: Record::Published {
-                generation,
-                services,
-            },
+        let published = Record::Published {
+            generation,
+            services,
         };
+        let entry = Entry::new(now, published);
         if let Err(illegal) = self.state.apply(&entry) {
             panic!("{illegal}");
         }

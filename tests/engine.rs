@@ -33,6 +33,8 @@ mod mended;
 mod moments;
 #[path = "engine/properties.rs"]
 mod properties;
+#[path = "engine/repeated.rs"]
+mod repeated;
 #[path = "engine/rules.rs"]
 mod rules;
 #[path = "engine/sample.rs"]

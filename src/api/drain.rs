@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::error::ApiError;
-use super::extract::{Ask, Body, By, parsed};
+use super::extract::{Ask, Asker, Body, parsed};
 use super::rollouts::Reason;
 use crate::domain::{InstanceId, ServiceName, Span};
 use crate::engine::{Answer, BlockerView, DrainView, Verb, View, Wait};
@@ -53,7 +53,7 @@ pub(super) async fn drain(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     Ask(how): Ask<How>,
-    By(by): By,
+    asker: Asker,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<(StatusCode, Json<DrainAnswer>), ApiError> {
     if how.wait > WAIT_MAX {
@@ -67,7 +67,7 @@ pub(super) async fn drain(
         instance: target.instance.clone(),
         service: target.service.clone(),
     };
-    let Answer { message, .. } = shared.carry_out(verb, by, reason).await?;
+    let Answer { message, .. } = shared.carry_out(verb, asker, reason).await?;
     let end = tokio::time::timeout(how.wait.duration(), released(&shared, &target)).await;
     let answer = match end {
         Ok(end) => end?,
@@ -87,12 +87,12 @@ pub(super) async fn undrain(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     Ask(how): Ask<How>,
-    By(by): By,
+    asker: Asker,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let Target { instance, service } = Target::parse(&id, how.service.as_deref())?;
     let verb = Verb::Undrain { instance, service };
-    shared.carry_out(verb, by, reason).await.map(Json)
+    shared.carry_out(verb, asker, reason).await.map(Json)
 }
 
 /// Waits for the release, or for somebody to call the drain off.

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::domain::RequestKey;
 use crate::engine::Actor;
 
 /// The header in which clients say who asks. It is a claim for the audit trail, not a proof.
@@ -28,33 +29,63 @@ const GROUPS_HEADER: &str = "x-tidegate-groups";
 /// Longest claim of groups in bytes.
 const GROUPS_BYTES_MAX: usize = 4096;
 
-/// The groups of who asks.
-pub(super) struct Groups(pub(super) Vec<String>);
+/// The header by which a request is known that is sent again, since its answer was lost: it acts once.
+const KEY_HEADER: &str = "idempotency-key";
 
-impl<S: Sync> FromRequestParts<S> for Groups {
+/// Who asks for a verb, and by which key it is known when it comes again.
+pub(super) struct Asker {
+    pub(super) by: Actor,
+    pub(super) groups: Vec<String>,
+    pub(super) key: Option<RequestKey>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let mut groups = Vec::new();
-        for value in parts.headers.get_all(GROUPS_HEADER) {
-            let text = value.to_str().ok();
-            let text = text.filter(|text| text.len() <= GROUPS_BYTES_MAX);
-            let text = text.ok_or_else(|| {
-                ApiError::invalid(
-                    format!(
-                        "{GROUPS_HEADER} must be at most {GROUPS_BYTES_MAX} printable ASCII characters"
-                    ),
-                    "send it like `edge-oncall, billing`",
-                )
-            })?;
-            let names = text
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty());
-            groups.extend(names.map(str::to_owned));
-        }
-        Ok(Self(groups))
+        Ok(Self {
+            by: Actor(claimed(&parts.headers)?.to_owned()),
+            groups: groups(&parts.headers)?,
+            key: key(&parts.headers)?,
+        })
     }
+}
+
+fn groups(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
+    let mut groups = Vec::new();
+    for value in headers.get_all(GROUPS_HEADER) {
+        let text = value.to_str().ok();
+        let text = text.filter(|text| text.len() <= GROUPS_BYTES_MAX);
+        let text = text.ok_or_else(|| {
+            ApiError::invalid(
+                format!(
+                    "{GROUPS_HEADER} must be at most {GROUPS_BYTES_MAX} printable ASCII characters"
+                ),
+                "send it like `edge-oncall, billing`",
+            )
+        })?;
+        let names = text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        groups.extend(names.map(str::to_owned));
+    }
+    Ok(groups)
+}
+
+/// With or without the quotes that the header's draft standard wants.
+fn key(headers: &HeaderMap) -> Result<Option<RequestKey>, ApiError> {
+    let Some(value) = headers.get(KEY_HEADER) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let key = text.trim_matches('"').parse();
+    key.map(Some).map_err(|error| {
+        ApiError::invalid(
+            format!("{KEY_HEADER}: {error}"),
+            "send another one with each request, and the same when you send it again",
+        )
+    })
 }
 
 /// Who asks.

@@ -80,6 +80,7 @@ fn numbered(seq: u64) -> Numbered {
         seq,
         entry: Entry {
             at: sample::time("2026-11-23T12:00:00Z"),
+            request: None,
             record,
         },
     }
@@ -103,9 +104,14 @@ impl Control for FakeControl {
             }
         }
         let Command {
-            verb, by, reason, ..
+            verb,
+            by,
+            reason,
+            key,
+            ..
         } = command;
-        Ok(self.note(format!("{by} {verb:?} {reason:?}")))
+        let key = key.map_or_else(String::new, |key| format!(" by key {key}"));
+        Ok(self.note(format!("{by} {verb:?} {reason:?}{key}")))
     }
 
     async fn apply(&self, yaml: String, _: Actor) -> Result<Applied, ControlError> {

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::error::ApiError;
-use super::extract::{Body, By, Groups, parsed};
+use super::extract::{Asker, Body, parsed};
 use crate::domain::RolloutName;
-use crate::engine::{
-    Answer, BlockerView, Command, Phase, RolloutVerb, RolloutView, Turned, Verb, View,
-};
+use crate::engine::{Answer, BlockerView, Phase, RolloutVerb, RolloutView, Turned, Verb, View};
 
 /// The body of a verb.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +29,8 @@ pub struct Ask {
     pub all: bool,
     /// With `abort`: all traffic back at once, whatever the old version can take.
     pub emergency: bool,
+    /// With `promote` and `skip`: the number of the step or wave that is meant; past it, nothing is done.
+    pub step: Option<u32>,
     /// With `abort`: only what belongs to the present wave.
     pub wave: bool,
 }
@@ -107,22 +107,14 @@ pub(super) async fn why(
 pub(super) async fn act(
     State(shared): State<Shared>,
     Path((name, verb)): Path<(String, String)>,
-    By(by): By,
-    Groups(groups): Groups,
+    asker: Asker,
     Body(ask): Body<Ask>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Rollout {
         name: parsed(&name)?,
         verb: verb_named(&verb, &ask)?,
     };
-    let reason = ask.reason;
-    let command = Command {
-        verb,
-        by,
-        groups,
-        reason,
-    };
-    Ok(Json(shared.control.command(command).await?))
+    shared.carry_out(verb, asker, ask.reason).await.map(Json)
 }
 
 fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
@@ -136,14 +128,21 @@ fn find<'a>(view: &'a View, name: &str) -> Result<&'a RolloutView, ApiError> {
 }
 
 fn verb_named(word: &str, ask: &Ask) -> Result<RolloutVerb, ApiError> {
+    let step = ask.step;
+    if step.is_some() && !matches!(word, "promote" | "skip") {
+        return Err(ApiError::invalid(
+            format!("`step` says nothing to `{word}`"),
+            "it goes with promote and skip",
+        ));
+    }
     Ok(match word {
         "abort" => RolloutVerb::Abort(ask.turned()),
         "override" => RolloutVerb::Override,
         "pause" => RolloutVerb::Pause,
-        "promote" => RolloutVerb::Promote { all: ask.all },
+        "promote" => RolloutVerb::Promote { all: ask.all, step },
         "resume" => RolloutVerb::Resume,
         "retry" => RolloutVerb::Retry,
-        "skip" => RolloutVerb::Skip,
+        "skip" => RolloutVerb::Skip { step },
         "undo" => RolloutVerb::Undo,
         _ => {
             return Err(ApiError::not_found(

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 
 use super::Shared;
 use super::error::ApiError;
-use super::extract::{Body, By, parsed};
+use super::extract::{Asker, Body, parsed};
 use super::rollouts::Reason;
 use crate::engine::{Answer, ProxyView, ServiceView, Verb, View};
 use crate::runtime::SecretsView;
@@ -52,29 +52,29 @@ pub(super) async fn secrets(State(shared): State<Shared>) -> Json<Arc<SecretsVie
 pub(super) async fn forget_proxy(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    By(by): By,
+    asker: Asker,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::ForgetProxy {
         proxy: parsed(&id)?,
     };
-    shared.carry_out(verb, by, reason).await.map(Json)
+    shared.carry_out(verb, asker, reason).await.map(Json)
 }
 
 pub(super) async fn freeze(
     State(shared): State<Shared>,
-    By(by): By,
+    asker: Asker,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Freeze;
-    shared.carry_out(verb, by, reason).await.map(Json)
+    shared.carry_out(verb, asker, reason).await.map(Json)
 }
 
 pub(super) async fn unfreeze(
     State(shared): State<Shared>,
-    By(by): By,
+    asker: Asker,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<Json<Answer>, ApiError> {
     let verb = Verb::Unfreeze;
-    shared.carry_out(verb, by, reason).await.map(Json)
+    shared.carry_out(verb, asker, reason).await.map(Json)
 }

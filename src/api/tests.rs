@@ -245,6 +245,37 @@ async fn verbs_arrive_with_who_and_why() {
 }
 
 #[tokio::test]
+async fn verbs_arrive_with_their_key_and_their_step() {
+    let api = Api::new();
+    let send = async |path: &str, key: &str, body: &str| {
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        api.call(request).await.status()
+    };
+    let promote = "/v1/rollouts/cart-42/promote";
+    assert_eq!(send(promote, "7f3a", "{\"step\":2}").await, StatusCode::OK);
+    // Some send it with the quotes that the header's draft standard wants.
+    let skip = "/v1/rollouts/cart-42/skip";
+    assert_eq!(send(skip, "\"7f3b\"", "").await, StatusCode::OK);
+    for key in ["", "two words"] {
+        let wrong = send("/v1/freeze", key, "").await;
+        assert_eq!(wrong, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let path = "/v1/rollouts/cart-42/pause";
+    let (status, answer) = api.send("POST", path, "{\"step\":2}").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer["error"], "`step` says nothing to `pause`");
+    insta::assert_snapshot!(api.control.asked().join("\n"), @r#"
+    anonymous Rollout { name: "cart-42", verb: Promote { all: false, step: Some(2) } } None by key 7f3a
+    anonymous Rollout { name: "cart-42", verb: Skip { step: None } } None by key 7f3b
+    "#);
+}
+
+#[tokio::test]
 async fn leases_begin_and_end() {
     let api = Api::new();
     let lease = json!({

@@ -1,6 +1,8 @@
 //! The API's client: JSON in and out, every wait bounded, every failure in words.
 
 mod error;
+#[cfg(test)]
+mod tests;
 
 pub(super) use error::ClientError;
 
@@ -18,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::sse::Events;
 use crate::api::ErrorBody;
-use crate::engine::View;
+use crate::engine::{Answer, View};
 
 /// A server that does not accept a connection in this time is not there.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -37,7 +39,14 @@ pub(super) struct Client {
     groups: String,
 }
 
+/// A verb whose answer is lost is sent so many times in all, with one key.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Between these.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// What a request carries.
+#[derive(Clone)]
 pub(super) enum Payload {
     Nothing,
     Json(String),
@@ -103,6 +112,31 @@ impl Client {
             .await
     }
 
+    /// Has a verb carried out, once: where the answer is lost it is sent again, with the key of the first time.
+    pub(super) async fn carry_out(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+    ) -> Result<Answer, ClientError> {
+        let key = format!("{:032x}", rand::random::<u128>());
+        let (mut attempts, mut may_have_arrived) = (0, false);
+        loop {
+            let (method, payload) = (method.clone(), payload.clone());
+            let sent = self.send_keyed(method, path, payload, Some(&key), Duration::ZERO);
+            let error = match sent.await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            attempts += 1;
+            may_have_arrived |= error.may_have_arrived();
+            if !may_have_arrived || !error.is_unreachable() || attempts == ATTEMPTS_MAX {
+                return Err(error);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
     /// Sends a request that the server may sit on for `wait`.
     pub(super) async fn send_waiting<T: DeserializeOwned>(
         &self,
@@ -111,8 +145,19 @@ impl Client {
         payload: Payload,
         wait: Duration,
     ) -> Result<T, ClientError> {
+        self.send_keyed(method, path, payload, None, wait).await
+    }
+
+    async fn send_keyed<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+        key: Option<&str>,
+        wait: Duration,
+    ) -> Result<T, ClientError> {
         let exchange = async {
-            let response = self.exchange(method, path, payload).await?;
+            let response = self.exchange(method, path, payload, key).await?;
             let bytes = self.read(response.into_body()).await?;
             serde_json::from_slice(&bytes).map_err(|source| ClientError::BadAnswer {
                 server: self.server.clone(),
@@ -126,7 +171,7 @@ impl Client {
 
     /// Live events, beginning with the state.
     pub(super) async fn events(&self) -> Result<Events, ClientError> {
-        let exchange = self.exchange(Method::GET, "/v1/events", Payload::Nothing);
+        let exchange = self.exchange(Method::GET, "/v1/events", Payload::Nothing, None);
         let response = tokio::time::timeout(ANSWER_MAX, exchange)
             .await
             .unwrap_or_else(|_| Err(self.silent()))?;
@@ -138,6 +183,7 @@ impl Client {
         method: Method,
         path: &str,
         payload: Payload,
+        key: Option<&str>,
     ) -> Result<Response<Incoming>, ClientError> {
         let (kind, body) = match payload {
             Payload::Nothing => (None, String::new()),
@@ -151,6 +197,9 @@ impl Client {
         if !self.groups.is_empty() {
             request = request.header("x-tidegate-groups", &self.groups);
         }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         if let Some(kind) = kind {
             request = request.header(header::CONTENT_TYPE, kind);
         }
@@ -158,7 +207,10 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(ClientError::BadHeader)?;
         let response = self.http.request(request).await;
-        let response = response.map_err(|e| ClientError::unreachable(&self.server, &e))?;
+        let response = response.map_err(|e| {
+            let sent = !e.is_connect();
+            ClientError::unreachable(&self.server, &e, sent)
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -174,7 +226,7 @@ impl Client {
     async fn read(&self, body: Incoming) -> Result<Bytes, ClientError> {
         match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
-            Err(e) => Err(ClientError::unreachable(&self.server, e.as_ref())),
+            Err(e) => Err(ClientError::unreachable(&self.server, e.as_ref(), true)),
         }
     }
 
@@ -182,6 +234,7 @@ impl Client {
         ClientError::Unreachable {
             server: self.server.clone(),
             cause: "it does not answer in time".to_owned(),
+            sent: true,
         }
     }
 }

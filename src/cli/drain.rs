@@ -10,7 +10,6 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::api::{DrainAnswer, Reason};
 use crate::domain::{InstanceId, ServiceName, Span};
-use crate::engine::Answer;
 
 /// How long one request sits with the server, and so the pace of the progress lines.
 const POLL: Span = Span::secs(5);
@@ -139,7 +138,8 @@ impl Undrain {
         let reason = Payload::json(&Reason {
             reason: self.reason,
         })?;
-        let answer: Answer = context.client()?.send(Method::POST, &path, reason).await?;
+        let client = context.client()?;
+        let answer = client.carry_out(Method::POST, &path, reason).await?;
         context.output.show(&answer, |it| it.message.clone())
     }
 }

@@ -6,7 +6,6 @@ use super::Context;
 use super::client::Payload;
 use super::failure::Failure;
 use crate::api::Reason;
-use crate::engine::Answer;
 
 /// Hold every rollout: none begins anything more, what has begun is finished
 #[derive(Debug, clap::Args)]
@@ -38,6 +37,7 @@ impl Unfreeze {
 
 async fn ask(path: &str, reason: Option<String>, context: &Context) -> Result<(), Failure> {
     let reason = Payload::json(&Reason { reason })?;
-    let answer: Answer = context.client()?.send(Method::POST, path, reason).await?;
+    let client = context.client()?;
+    let answer = client.carry_out(Method::POST, path, reason).await?;
     context.output.show(&answer, |it| it.message.clone())
 }

@@ -8,7 +8,6 @@ use super::failure::Failure;
 use super::render;
 use crate::api::Reason;
 use crate::domain::ProxyId;
-use crate::engine::Answer;
 
 /// Who is connected, what each has acknowledged, and what it refuses
 #[derive(Debug, clap::Args)]
@@ -35,9 +34,8 @@ impl Proxies {
         let (client, output) = (context.client()?, &context.output);
         if let Some(Verb::Forget { node, reason }) = self.command {
             let path = format!("/v1/proxies/{}", encoded(node.as_str()));
-            let answer: Answer = client
-                .send(Method::DELETE, &path, Payload::json(&Reason { reason })?)
-                .await?;
+            let reason = Payload::json(&Reason { reason })?;
+            let answer = client.carry_out(Method::DELETE, &path, reason).await?;
             return output.show(&answer, |it| it.message.clone());
         }
         let view = client.view().await?;

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::{Context, render, watch};
 use crate::api::Ask;
 use crate::domain::{RolloutName, ServiceName, VersionName};
-use crate::engine::{Answer, RolloutView};
+use crate::engine::RolloutView;
 use crate::runtime::Applied;
 
 /// Start a rollout, follow it, hold it, turn it round
@@ -33,7 +33,7 @@ enum Command {
     /// Try again what failed
     Retry(Verb),
     /// Do not wait for what it waits for now
-    Skip(Verb),
+    Skip(Skip),
     /// Begin one: applies a Rollout document with every default
     Start(Start),
     /// Where rollouts stand
@@ -81,6 +81,18 @@ struct Promote {
     /// Every step but the last
     #[arg(long)]
     all: bool,
+    /// Only at this step or wave, by its number; past it, nothing is done
+    #[arg(long, value_name = "N")]
+    step: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Skip {
+    #[command(flatten)]
+    verb: Verb,
+    /// Only at this step or wave, by its number; past it, nothing is done
+    #[arg(long, value_name = "N")]
+    step: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,7 +131,7 @@ impl Rollout {
                 ("abort", abort.verb)
             }
             Command::Promote(promote) => {
-                ask.all = promote.all;
+                (ask.all, ask.step) = (promote.all, promote.step);
                 ("promote", promote.verb)
             }
             Command::Override(Override { name, reason }) => {
@@ -129,13 +141,17 @@ impl Rollout {
             Command::Pause(verb) => ("pause", verb),
             Command::Resume(verb) => ("resume", verb),
             Command::Retry(verb) => ("retry", verb),
-            Command::Skip(verb) => ("skip", verb),
+            Command::Skip(skip) => {
+                ask.step = skip.step;
+                ("skip", skip.verb)
+            }
             Command::Undo(verb) => ("undo", verb),
         };
         let path = format!("/v1/rollouts/{}/{word}", encoded(verb.name.as_str()));
         ask.reason = verb.reason;
         let ask = Payload::json(&ask)?;
-        let answer: Answer = context.client()?.send(Method::POST, &path, ask).await?;
+        let client = context.client()?;
+        let answer = client.carry_out(Method::POST, &path, ask).await?;
         let look = context.output.look();
         context
             .output

@@ -99,7 +99,7 @@ impl Events {
             match frame {
                 Err(_) => return Err(self.gone("it is silent")),
                 Ok(None) => return Err(self.gone("it ended the stream of events")),
-                Ok(Some(Err(e))) => return Err(ClientError::unreachable(&self.server, &e)),
+                Ok(Some(Err(e))) => return Err(ClientError::unreachable(&self.server, &e, true)),
                 Ok(Some(Ok(frame))) => {
                     if let Some(bytes) = frame.data_ref() {
                         self.parser.feed(bytes);
@@ -124,6 +124,7 @@ impl Events {
         ClientError::Unreachable {
             server: self.server.clone(),
             cause: cause.to_owned(),
+            sent: true,
         }
     }
 }

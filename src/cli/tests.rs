@@ -80,16 +80,27 @@ async fn commands_ask_what_they_are_told_to() {
         "undrain 10.0.0.1:80 --service cart",
         "register --service cart --version v42 --address 10.0.0.9:80 --label role=leader --once",
         "drain cart-1",
+        "rollout promote cart-42 --step 2",
     ] {
         let (ended, _) = server.tidegate(words).await;
         ended.unwrap_or_else(|e| panic!("{words}: {e}"));
     }
-    insta::assert_snapshot!(server.control.asked().join("\n"), @r#"
-    ada@laptop Rollout { name: "cart-42", verb: Pause } Some("lunch")
-    ada@laptop ForgetProxy { proxy: "node/7" } None
-    ada@laptop Undrain { instance: "10.0.0.1:80", service: Some("cart") } None
+    // Each request has a key of its own.
+    let mut keys = std::collections::BTreeSet::new();
+    let asked = server.control.asked().into_iter().map(|asked| {
+        let (what, key) = asked.split_once(" by key ").unwrap_or((&asked, ""));
+        assert!(key.is_empty() || (key.len() == 32 && keys.insert(key.to_owned())));
+        let by_key = if key.is_empty() { "" } else { " by key" };
+        format!("{what}{by_key}")
+    });
+    let asked: Vec<String> = asked.collect();
+    insta::assert_snapshot!(asked.join("\n"), @r#"
+    ada@laptop Rollout { name: "cart-42", verb: Pause } Some("lunch") by key
+    ada@laptop ForgetProxy { proxy: "node/7" } None by key
+    ada@laptop Undrain { instance: "10.0.0.1:80", service: Some("cart") } None by key
     register cart 10.0.0.9:80 v42 zone  for 10s
     ada@laptop Drain { instance: "cart-1", service: None } None
+    ada@laptop Rollout { name: "cart-42", verb: Promote { all: false, step: Some(2) } } None by key
     "#);
 }
 

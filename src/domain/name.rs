@@ -112,6 +112,8 @@ macro_rules! names {
 }
 
 names! {
+    /// By which a request is known that comes again since its answer was lost.
+    RequestKey("request key", "-._:/+=~");
     /// A name of a service's own, under which callers get versions and weights of its own.
     AliasName("name of an alias", "-._");
     /// A Gate document.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Actor, Phase, Turned};
-use crate::domain::{InstanceId, ProxyId, RolloutName, ServiceName};
+use crate::domain::{InstanceId, ProxyId, RequestKey, RolloutName, ServiceName};
 
 /// How a hint begins that knows no better than to look at what is waited for.
 pub(super) const ASK_WHY: &str = "`tidegate why";
@@ -19,6 +19,8 @@ pub struct Command {
     pub groups: Vec<String>,
     /// Why, in their words.
     pub reason: Option<String>,
+    /// By which it is known when it comes again, so that it acts once.
+    pub key: Option<RequestKey>,
 }
 
 /// What is asked for.
@@ -69,15 +71,64 @@ pub enum RolloutVerb {
     Promote {
         /// Every step but the last.
         all: bool,
+        /// The number of the step or wave that is meant, from 1; past it there is nothing to do.
+        step: Option<u32>,
     },
     /// Go on after a pause.
     Resume,
     /// Try again what failed.
     Retry,
     /// Do not wait for what it waits for now.
-    Skip,
+    Skip {
+        /// As with a promote.
+        step: Option<u32>,
+    },
     /// Go back to the version before, after the end.
     Undo,
+}
+
+/// In the words of the command line.
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |service: &Option<ServiceName>| {
+            let service = service.as_ref();
+            service.map_or_else(String::new, |service| format!(" --service {service}"))
+        };
+        match self {
+            Self::Drain { instance, service } => write!(f, "drain {instance}{}", of(service)),
+            Self::ForgetProxy { proxy } => write!(f, "proxies forget {proxy}"),
+            Self::Freeze => f.write_str("freeze"),
+            Self::Rollout { name, verb } => {
+                let (word, flags) = verb.in_words();
+                write!(f, "rollout {word} {name}{flags}")
+            }
+            Self::Unfreeze => f.write_str("unfreeze"),
+            Self::Undrain { instance, service } => write!(f, "undrain {instance}{}", of(service)),
+        }
+    }
+}
+
+impl RolloutVerb {
+    /// Its word, and what is added to that.
+    fn in_words(self) -> (&'static str, String) {
+        let at = |step: Option<u32>| step.map_or_else(String::new, |at| format!(" --step {at}"));
+        let (word, flags) = match self {
+            Self::Abort(Turned::Back) => ("abort", ""),
+            Self::Abort(Turned::AtOnce) => ("abort", " --emergency"),
+            Self::Abort(Turned::ThisWave) => ("abort", " --wave"),
+            Self::Override => ("override", ""),
+            Self::Pause => ("pause", ""),
+            Self::Promote { all, step } => {
+                let all = if all { " --all" } else { "" };
+                return ("promote", format!("{all}{}", at(step)));
+            }
+            Self::Resume => ("resume", ""),
+            Self::Retry => ("retry", ""),
+            Self::Skip { step } => return ("skip", at(step)),
+            Self::Undo => ("undo", ""),
+        };
+        (word, flags.to_owned())
+    }
 }
 
 /// The engine did as asked, or had done so before.

@@ -9,7 +9,7 @@ mod moment;
 mod parts;
 mod sentence;
 
-pub use entry::Entry;
+pub use entry::{Entry, Request};
 pub use moment::{HookAnswer, HookAsk, Moment, Portion};
 pub use parts::{HookAction, HookCall, Origin, Outcome, Split, Turned};
 

@@ -6,6 +6,7 @@
 
 mod asks;
 mod hooks;
+mod requests;
 mod rollout;
 mod roster;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use asks::{AskState, AskStatus, Asks};
 pub use hooks::{HookState, HookStatus, Hooks};
+pub use requests::Requests;
 pub use rollout::{Bake, Batch, Lane, Pause, Report, RolloutState, Started};
 pub use roster::{Roster, Stand};
 
@@ -41,6 +43,9 @@ pub struct State {
     /// Somebody has frozen everything, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<(Time, Pause)>,
+    /// What was asked for by requests that may come again.
+    #[serde(default, skip_serializing_if = "Requests::is_empty")]
+    pub requests: Requests,
     /// Rollouts, ended ones too.
     pub rollouts: BTreeMap<RolloutName, RolloutState>,
     /// Services that are or were declared, while something of them is left.
@@ -111,9 +116,6 @@ pub struct IllegalRecord {
 /// Lost instances remembered per service.
 const LOST_MAX: usize = 10_000;
 
-/// Measured acknowledgements kept per rollout; enough for thousands of steps.
-const REPORT_ACKS_MAX: usize = 10_000;
-
 impl State {
     /// The state after one more entry.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
@@ -140,11 +142,8 @@ impl State {
                 }
             }
             Record::InForce { took, .. } => {
-                for rollout in self.rollouts.values_mut().filter(|r| r.runs()) {
-                    if rollout.report.acks.len() < REPORT_ACKS_MAX {
-                        rollout.report.acks.push(*took);
-                    }
-                }
+                let running = self.rollouts.values_mut().filter(|r| r.runs());
+                running.for_each(|rollout| rollout.report.acknowledged(*took));
             }
             Record::ProxySeen { identity } => {
                 let known = self.proxies.get(&identity.id);
@@ -254,6 +253,7 @@ impl State {
                 }
             }
         }
+        self.requests.note(entry);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use super::invariants::check_record;
-use super::{Effect, Entry, InstanceState, Record, Stage, Stand, State, Wait};
+use super::{Effect, Entry, InstanceState, Record, Request, Stage, Stand, State, Wait};
 use crate::domain::{Generation, InstanceId, RolloutName, ServiceName, Time};
 
 /// Whose wait it is.
@@ -27,6 +27,8 @@ pub(super) struct Turn<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) touched: BTreeSet<ServiceName>,
     pub(super) waits: BTreeMap<Subject, Vec<Wait>>,
+    /// What is being carried out by its key; the first record says so.
+    pub(super) request: Option<Request>,
     /// What every proxy has in force, as of the end of the facts.
     pub(super) everywhere: Option<Generation>,
 }
@@ -40,6 +42,7 @@ impl<'a> Turn<'a> {
             effects: Vec::new(),
             touched: BTreeSet::new(),
             waits: BTreeMap::new(),
+            request: None,
             everywhere: None,
         }
     }
@@ -55,6 +58,7 @@ impl<'a> Turn<'a> {
         }
         let entry = Entry {
             at: self.now,
+            request: self.request.take(),
             record,
         };
         if let Err(illegal) = self.state.apply(&entry) {

@@ -199,12 +199,18 @@ pub enum Part {
     Wave,
 }
 
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Step => "step",
+            Self::Wave => "wave",
+        })
+    }
+}
+
 impl std::fmt::Display for PartView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.kind {
-            Part::Step => "step",
-            Part::Wave => "wave",
-        };
+        let kind = self.kind;
         write!(f, "{kind} {} of {}: {}", self.number, self.of, self.what)
     }
 }

@@ -6,9 +6,9 @@ use super::state::{Bake, RolloutState};
 use super::turn::Subject;
 use super::waits::Waits;
 use super::{
-    BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, Part, PartView, Phase,
-    ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State,
-    VersionView, View, Wait,
+    BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, PartView, Phase, ProxyView,
+    ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State, VersionView,
+    View, Wait,
 };
 use crate::domain::{ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time};
 
@@ -243,19 +243,15 @@ fn part(rollout: &RolloutState) -> Option<PartView> {
     if !rollout.runs() || rollout.aborted() {
         return None;
     }
-    let (kind, done, of, what) = if let Strategy::Waves(waves) = &rollout.spec.strategy {
-        let wave = waves.waves.get(rollout.waves_done as usize)?;
-        let what = wave.name.clone();
-        (Part::Wave, rollout.waves_done, waves.waves.len(), what)
-    } else {
-        let step = rollout.steps.get(rollout.steps_done as usize)?;
-        let what = step.action.to_string();
-        (Part::Step, rollout.steps_done, rollout.steps.len(), what)
+    let (kind, done, of) = rollout.parts();
+    let what = match &rollout.spec.strategy {
+        Strategy::Waves(waves) => waves.waves.get(done as usize)?.name.clone(),
+        _ => rollout.steps.get(done as usize)?.action.to_string(),
     };
     Some(PartView {
         kind,
         number: done + 1,
-        of: u32::try_from(of).unwrap_or(u32::MAX),
+        of,
         what,
     })
 }

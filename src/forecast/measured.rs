@@ -46,7 +46,7 @@ fn starts(view: &View, journal: &[Entry]) -> Vec<(ServiceName, Span)> {
     // Until an instance first moves: since when it is known.
     let mut known = BTreeMap::<(&ServiceName, &InstanceId), Option<Time>>::new();
     let mut starts = Vec::new();
-    for Entry { at, record } in journal {
+    for Entry { at, record, .. } in journal {
         match record {
             Record::InstanceSeen { service, instance } => {
                 let entry = known.entry((service, &instance.id));

@@ -105,7 +105,13 @@ impl Sim<'_> {
         if due > self.now {
             return self.tick_by(due);
         }
-        let (name, verb) = (rollout.clone(), RolloutVerb::Promote { all: false });
+        let (name, verb) = (
+            rollout.clone(),
+            RolloutVerb::Promote {
+                all: false,
+                step: None,
+            },
+        );
         self.command(Verb::Rollout { name, verb }, by.as_deref());
     }
 
@@ -228,6 +234,7 @@ impl Sim<'_> {
             by: Actor(by),
             groups,
             reason: asks_why.then(|| "to see what comes of it".to_owned()),
+            key: None,
         };
         let now = self.now;
         let Some(engine) = &mut self.engine else {

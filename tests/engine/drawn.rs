@@ -292,9 +292,15 @@ fn any_verb(chance: &mut Chance) -> Verb {
         2 | 3 => on(RolloutVerb::Abort(Turned::Back)),
         4 => on(RolloutVerb::Abort(Turned::AtOnce)),
         5 => on(RolloutVerb::Abort(Turned::ThisWave)),
-        6 => on(RolloutVerb::Promote { all: true }),
-        7 => on(RolloutVerb::Promote { all: false }),
-        8 => on(RolloutVerb::Skip),
+        6 => on(RolloutVerb::Promote {
+            all: true,
+            step: None,
+        }),
+        7 => on(RolloutVerb::Promote {
+            all: false,
+            step: None,
+        }),
+        8 => on(RolloutVerb::Skip { step: None }),
         9 => on(RolloutVerb::Undo),
         10 => on(RolloutVerb::Retry),
         11 => on(RolloutVerb::Override),
@@ -406,7 +412,10 @@ pub(crate) fn is_calm(setup: &Setup) -> bool {
 pub(crate) fn may_cost_requests(setup: &Setup) -> bool {
     let is_hasty = |verb: &Verb| match verb {
         Verb::Rollout { verb, .. } => {
-            matches!(verb, RolloutVerb::Skip | RolloutVerb::Abort(Turned::AtOnce))
+            matches!(
+                verb,
+                RolloutVerb::Skip { .. } | RolloutVerb::Abort(Turned::AtOnce)
+            )
         }
         Verb::ForgetProxy { .. } => true,
         _ => false,

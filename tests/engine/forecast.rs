@@ -132,7 +132,10 @@ fn what_is_planned_is_what_happens() {
             ended(world, "next") || world.rollout("next").phase == tidegate::engine::Phase::Paused
         });
         if !ended(&world, "next") {
-            let promote = tidegate::engine::RolloutVerb::Promote { all: false };
+            let promote = tidegate::engine::RolloutVerb::Promote {
+                all: false,
+                step: None,
+            };
             world.rollout_verb("next", promote).unwrap();
             finish(&mut world);
         }

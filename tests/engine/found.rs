@@ -68,7 +68,7 @@ fn a_stop_hook_for_what_was_kept_is_called_again_after_a_restart() {
 /// "It is done, there is nothing to retry", and the process ran on for ever.
 #[test]
 fn a_stop_hook_for_what_was_kept_can_be_retried_and_skipped() {
-    for verb in [RolloutVerb::Retry, RolloutVerb::Skip] {
+    for verb in [RolloutVerb::Retry, RolloutVerb::Skip { step: None }] {
         let mut world = fleet(1, 1);
         world.roll(by_share(50, 30));
         finish(&mut world);

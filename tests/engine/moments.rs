@@ -183,7 +183,9 @@ fn silence_is_tried_again_and_then_somebody_must_look() {
     assert_eq!(answer.message, "next tries on: 1 hook called again");
     assert_eq!(world.consulted[3], (world.consulted[0].0.clone(), 1));
     world.until("it fails again", 60, |w| w.phase("next") == Phase::Held);
-    let answer = world.rollout_verb("next", RolloutVerb::Skip).unwrap();
+    let answer = world
+        .rollout_verb("next", RolloutVerb::Skip { step: None })
+        .unwrap();
     assert_eq!(answer.message, "next goes on without ci before batch 1");
     world.until("the first batch", 60, |w| batches(w) == 1);
     says(&mut world, Some(HookAnswer::Passes(String::new())));

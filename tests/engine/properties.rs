@@ -281,7 +281,7 @@ impl Happening {
                     world.set_health(&id, false);
                 }
             }
-            Self::Skip => verb(world, RolloutVerb::Skip),
+            Self::Skip => verb(world, RolloutVerb::Skip { step: None }),
             Self::TargetEdited => world.edit(|documents| {
                 if let Some(rollout) = documents.rollouts.get_mut(&name("next")) {
                     rollout.to = name("v3");

@@ -291,9 +291,15 @@ fn a_verb_is_for_those_whom_the_policy_names() {
         "ada (of no group) may not pause next: by policy house only group:oncall and bob may"
     );
     for verb in [
-        RolloutVerb::Promote { all: false },
-        RolloutVerb::Promote { all: true },
-        RolloutVerb::Skip,
+        RolloutVerb::Promote {
+            all: false,
+            step: None,
+        },
+        RolloutVerb::Promote {
+            all: true,
+            step: None,
+        },
+        RolloutVerb::Skip { step: None },
     ] {
         let refused = world.rollout_verb("next", verb).unwrap_err();
         assert_eq!(
@@ -306,7 +312,7 @@ fn a_verb_is_for_those_whom_the_policy_names() {
     world.rollout_verb("next", RolloutVerb::Resume).unwrap();
     let all = false;
     world
-        .rollout_verb("next", RolloutVerb::Promote { all })
+        .rollout_verb("next", RolloutVerb::Promote { all, step: None })
         .unwrap();
     finish(&mut world);
 }

@@ -344,7 +344,9 @@ fn a_failed_hook_is_retried_or_skipped() {
     world.until("a failed stop", 60, |w| {
         w.why("next").contains("the stop hook for v1-0 failed")
     });
-    let skipped = world.rollout_verb("next", RolloutVerb::Skip).unwrap();
+    let skipped = world
+        .rollout_verb("next", RolloutVerb::Skip { step: None })
+        .unwrap();
     assert_eq!(
         skipped.message,
         "next goes on without the stop hook for v1-0"

@@ -14,7 +14,7 @@ use crate::world::{Hooks, World};
 /// What `next` is at, and how it gets there.
 type Situation = (&'static str, fn() -> World);
 
-const SITUATIONS: [Situation; 15] = [
+pub(crate) const SITUATIONS: [Situation; 15] = [
     ("Waiting: frozen before it begins", || {
         let mut world = fleet(2, 1);
         world.command(Verb::Freeze).expect("it may");
@@ -142,17 +142,29 @@ const SITUATIONS: [Situation; 15] = [
     }),
 ];
 
-const VERBS: [(&str, RolloutVerb); 11] = [
+pub(crate) const VERBS: [(&str, RolloutVerb); 11] = [
     ("abort", RolloutVerb::Abort(Turned::Back)),
     ("abort --emergency", RolloutVerb::Abort(Turned::AtOnce)),
     ("abort --wave", RolloutVerb::Abort(Turned::ThisWave)),
     ("override", RolloutVerb::Override),
     ("pause", RolloutVerb::Pause),
-    ("promote", RolloutVerb::Promote { all: false }),
-    ("promote --all", RolloutVerb::Promote { all: true }),
+    (
+        "promote",
+        RolloutVerb::Promote {
+            all: false,
+            step: None,
+        },
+    ),
+    (
+        "promote --all",
+        RolloutVerb::Promote {
+            all: true,
+            step: None,
+        },
+    ),
     ("resume", RolloutVerb::Resume),
     ("retry", RolloutVerb::Retry),
-    ("skip", RolloutVerb::Skip),
+    ("skip", RolloutVerb::Skip { step: None }),
     ("undo", RolloutVerb::Undo),
 ];
 
@@ -216,7 +228,10 @@ fn a_verb_that_changes_the_course_leaves_its_reason() {
     for (situation, begin) in SITUATIONS.into_iter().filter(|(s, _)| s.starts_with("Pro")) {
         let mut world = begin();
         let before = world.truth.journal.len();
-        let verb = RolloutVerb::Promote { all: false };
+        let verb = RolloutVerb::Promote {
+            all: false,
+            step: None,
+        };
         if world
             .rollout_verb_because("next", verb, Some("tests pass"))
             .is_err()

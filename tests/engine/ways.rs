@@ -106,7 +106,7 @@ fn new_in(world: &World, region: &str) -> u32 {
 
 fn promote(world: &mut World) -> String {
     let all = false;
-    let answer = world.rollout_verb("next", RolloutVerb::Promote { all });
+    let answer = world.rollout_verb("next", RolloutVerb::Promote { all, step: None });
     answer.expect("it may be promoted").message
 }
 

@@ -289,6 +289,21 @@ impl World {
             by: actor(),
             groups: self.groups.clone(),
             reason: None,
+            key: None,
+        };
+        let (effects, answer) = self.engine.command(command, self.now);
+        self.carry_out(effects);
+        answer
+    }
+
+    /// Sends something that is known by a key when it comes again.
+    pub(crate) fn keyed(&mut self, verb: Verb, key: &str) -> Result<Answer, Refusal> {
+        let command = Command {
+            verb,
+            by: actor(),
+            groups: self.groups.clone(),
+            reason: Some("a reason".to_owned()),
+            key: Some(name(key)),
         };
         let (effects, answer) = self.engine.command(command, self.now);
         self.carry_out(effects);
@@ -320,6 +335,7 @@ impl World {
             by: actor(),
             groups: self.groups.clone(),
             reason: why.map(str::to_owned),
+            key: None,
         };
         let (effects, answer) = self.engine.command(command, self.now);
         self.carry_out(effects);

@@ -43,6 +43,8 @@ pub(in crate::cli) enum ClientError {
         server: String,
         /// The innermost cause.
         cause: String,
+        /// Was there a connection, so that the request may have arrived?
+        sent: bool,
     },
 }
 
@@ -51,16 +53,23 @@ impl ClientError {
     pub(in crate::cli) fn unreachable(
         server: &str,
         error: &(dyn std::error::Error + 'static),
+        sent: bool,
     ) -> Self {
         let innermost = std::iter::successors(Some(error), |e| e.source()).last();
         Self::Unreachable {
             server: server.to_owned(),
             cause: innermost.unwrap_or(error).to_string(),
+            sent,
         }
     }
 
     pub(in crate::cli) const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+
+    /// There is no answer, and nobody knows whether what was asked is done.
+    pub(in crate::cli) const fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::Unreachable { sent: true, .. })
     }
 
     /// May the same request succeed later, with nobody doing anything about it?

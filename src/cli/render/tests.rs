@@ -31,6 +31,7 @@ fn ended() -> Numbered {
         seq: 12,
         entry: Entry {
             at: sample::time("2026-11-23T12:11:56Z"),
+            request: None,
             record: Record::RolloutEnded {
                 rollout: "cart-42".parse().unwrap(),
                 outcome: Outcome::RolledBack,

@@ -36,7 +36,7 @@ pub(super) fn override_rules(
     rollout: &RolloutState,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "override")?;
+    let name = running(turn, rollout, "override")?;
     if rollout.overridden.is_none() {
         let Some(reason) = by.reason.clone().filter(|reason| !reason.trim().is_empty()) else {
             return Err(conflict(

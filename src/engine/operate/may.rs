@@ -90,7 +90,7 @@ fn named(verb: RolloutVerb) -> MayVerb {
         RolloutVerb::Promote { .. } => MayVerb::Promote,
         RolloutVerb::Resume => MayVerb::Resume,
         RolloutVerb::Retry => MayVerb::Retry,
-        RolloutVerb::Skip => MayVerb::Skip,
+        RolloutVerb::Skip { .. } => MayVerb::Skip,
         RolloutVerb::Undo => MayVerb::Undo,
     }
 }

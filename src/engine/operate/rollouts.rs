@@ -1,16 +1,14 @@
 //! Verbs about a rollout.
 
-use super::may::may_approve;
 use super::{answer, conflict};
-use crate::domain::{BadName, Rollout, RolloutName, Span, counted};
+use crate::domain::{BadName, Rollout, RolloutName, counted};
 use crate::engine::command::ASK_WHY;
 use crate::engine::course::Course;
-use crate::engine::instances::stage_of;
-use crate::engine::state::{Bake, HookState, HookStatus, RolloutState};
+use crate::engine::state::{HookStatus, RolloutState};
 use crate::engine::turn::Turn;
 use crate::engine::{
-    Answer, Cause, Command, Effect, HookCall, Origin, Outcome, Proof, Record, Refusal, Stage,
-    StageKind, Turned, hooks, moments, rolling, rules, shift,
+    Answer, Command, Effect, HookCall, Origin, Outcome, Record, Refusal, Turned, hooks, moments,
+    rules, shift,
 };
 
 pub(super) fn pause(
@@ -18,7 +16,7 @@ pub(super) fn pause(
     rollout: &RolloutState,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "pause")?;
+    let name = running(turn, rollout, "pause")?;
     if rollout.paused.is_none() {
         let (by, reason) = (by.by.clone(), by.reason.clone());
         turn.record(Record::RolloutPaused {
@@ -37,7 +35,7 @@ pub(super) fn resume(
     rollout: &RolloutState,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "resume")?;
+    let name = running(turn, rollout, "resume")?;
     if rollout.paused.is_some() {
         let (by, reason) = (by.by.clone(), by.reason.clone());
         turn.record(Record::RolloutResumed {
@@ -50,7 +48,7 @@ pub(super) fn resume(
 }
 
 /// What a word that lets a rollout go on has led to.
-fn goes_on(turn: &Turn<'_>, rollout: &RolloutState) -> String {
+pub(super) fn goes_on(turn: &Turn<'_>, rollout: &RolloutState) -> String {
     let name = &rollout.spec.name;
     match rules::freezes(turn, rollout).first() {
         None => format!("{name} goes on"),
@@ -66,7 +64,7 @@ pub(super) fn abort(
     how: Turned,
     by: &Command,
 ) -> Result<Answer, Refusal> {
-    let name = running(rollout, "abort")?;
+    let name = running(turn, rollout, "abort")?;
     if rollout
         .turned
         .is_some_and(|before| !how.goes_further_than(before))
@@ -108,73 +106,6 @@ pub(super) fn abort(
     })
 }
 
-/// Gives the word that a rollout waits for, or has its present step over now; with `all`, every step but
-/// the last.
-pub(super) fn promote(
-    turn: &mut Turn<'_>,
-    rollout: &RolloutState,
-    all: bool,
-    by: &Command,
-) -> Result<Answer, Refusal> {
-    let name = running(rollout, "promote")?.clone();
-    if rollout.turned.is_some() {
-        return Err(conflict(
-            format!("{name} goes back, and nothing can be promoted there"),
-            "`tidegate rollout start` begins a new one when it is over",
-        ));
-    }
-    let steps = u32::try_from(rollout.steps.len()).unwrap_or(u32::MAX);
-    let asks = rollout.asks_for_a_word();
-    let last = steps.saturating_sub(1);
-    let next = rollout.steps_done.saturating_add(u32::from(!asks));
-    let to = if all { last } else { next.min(last) };
-    may_approve(rollout, to.saturating_sub(rollout.steps_done), by)?;
-    if asks {
-        if all {
-            not_held(turn, rollout)?;
-        }
-        turn.record(Record::Approved {
-            rollout: name.clone(),
-            by: by.by.clone(),
-            reason: by.reason.clone(),
-        });
-        if !all {
-            return answer(goes_on(turn, rollout));
-        }
-    }
-    if steps > 0 && rollout.steps_done < to {
-        not_held(turn, rollout)?;
-        if !asks {
-            let what = format!("it goes on with step {}", to + 1);
-            turn.record(skipped(&name, what, by));
-        }
-        for step in rollout.steps_done..to {
-            turn.record(Record::StepDone {
-                rollout: name.clone(),
-                step,
-                why: format!("promoted by {}", by.by),
-            });
-        }
-        return answer(format!("{name} goes on with step {} of {steps}", to + 1));
-    }
-    if let Bake::Began(_) = rollout.bake {
-        if !asks {
-            turn.record(skipped(&name, "it bakes no longer".to_owned(), by));
-        }
-        turn.record(Record::BakeDone {
-            rollout: name.clone(),
-        });
-        return answer(format!("{name} bakes no longer"));
-    }
-    if asks {
-        return answer(format!("{name} goes on"));
-    }
-    Err(conflict(
-        format!("{name} waits for nobody's word"),
-        format!("{ASK_WHY} {name}` says what it waits for"),
-    ))
-}
-
 pub(super) fn retry(
     turn: &mut Turn<'_>,
     rollout: &RolloutState,
@@ -204,112 +135,6 @@ pub(super) fn retry(
     })
 }
 
-/// Passes over what the rollout waits for now, if that can be passed over at all.
-pub(super) fn skip(
-    turn: &mut Turn<'_>,
-    rollout: &RolloutState,
-    by: &Command,
-) -> Result<Answer, Refusal> {
-    let name = acting(turn, rollout, "skip")?.clone();
-    let service = rollout.spec.service.clone();
-    let failed = |hook: &&HookState| matches!(hook.status, HookStatus::Failed(_));
-    if let Some(hook) = rollout.hooks.open().find(failed) {
-        let (action, instance) = (hook.call.action, &hook.call.instance);
-        let said = format!("{name} goes on without the {action} hook for {instance}");
-        let what = format!("it goes on without the {action} hook for {instance}");
-        turn.record(skipped(&name, what, by));
-        turn.record(Record::HookDone {
-            rollout: name,
-            key: hook.call.key.clone(),
-            output: format!("skipped by {}", by.by),
-        });
-        return answer(said);
-    }
-    if let Some(passed) = moments::skip(turn, rollout, &by.by) {
-        turn.record(skipped(&name, format!("it goes on without {passed}"), by));
-        return answer(format!("{name} goes on without {passed}"));
-    }
-    for id in turn.ids(&service, |stand| stand.stage == StageKind::Draining) {
-        if let Some(Stage::Draining {
-            cause: Cause::Rollout(cause),
-            since,
-            ..
-        }) = stage_of(turn, &service, &id)
-            && rollout.answers_for(&cause)
-        {
-            let took = Span::between(since, turn.now);
-            let missing = vec![format!("skipped by {}", by.by)];
-            let proof = Proof {
-                took,
-                witnesses: 0,
-                missing,
-            };
-            let cause = Cause::Rollout(cause);
-            let said = format!("{id} is released without proof");
-            turn.record(skipped(&name, said.clone(), by));
-            turn.move_to(&service, &id, Stage::Drained { proof, cause }, "skipped");
-            return answer(said);
-        }
-    }
-    if let Bake::Began(_) = rollout.bake {
-        turn.record(skipped(&name, "it bakes no longer".to_owned(), by));
-        turn.record(Record::BakeDone {
-            rollout: name.clone(),
-        });
-        return answer(format!("{name} bakes no longer"));
-    }
-    let is_last = rollout.steps_done as usize + 1 >= rollout.steps.len();
-    if !is_last && rollout.turned.is_none() {
-        may_approve(rollout, 1, by)?;
-        not_held(turn, rollout)?;
-        let step = rollout.steps_done;
-        let what = format!("it passes over step {}", step + 1);
-        turn.record(skipped(&name, what, by));
-        turn.record(Record::StepDone {
-            rollout: name.clone(),
-            step,
-            why: format!("skipped by {}", by.by),
-        });
-        return answer(format!("{name} passes over step {}", step + 1));
-    }
-    if rolling::only_waits_for_more(turn, &name) {
-        let outcome = if rollout.aborted() {
-            Outcome::RolledBack
-        } else {
-            Outcome::Done
-        };
-        let what = "it ends with the instances that are there".to_owned();
-        turn.record(skipped(&name, what, by));
-        rolling::end(turn, &name, outcome);
-        return answer(format!("{name} ends with the instances that are there"));
-    }
-    Err(conflict(
-        format!("{name} waits for nothing that can be skipped"),
-        format!("{ASK_WHY} {name}` says what it waits for"),
-    ))
-}
-
-/// A step that is passed over lets the next one begin, which a house rule may hold.
-fn not_held(turn: &Turn<'_>, rollout: &RolloutState) -> Result<(), Refusal> {
-    let name = &rollout.spec.name;
-    match rules::freezes(turn, rollout).first() {
-        None => Ok(()),
-        Some(wait) => Err(conflict(
-            format!("{name} may not begin its next step: {wait}"),
-            wait.hint().unwrap_or_default(),
-        )),
-    }
-}
-
-fn skipped(rollout: &RolloutName, what: String, by: &Command) -> Record {
-    Record::StepSkipped {
-        rollout: rollout.clone(),
-        what,
-        by: by.by.clone(),
-        reason: by.reason.clone(),
-    }
-}
-
 /// Starts the way back of a rollout that is done.
 pub(super) fn undo(
     turn: &mut Turn<'_>,
@@ -319,6 +144,7 @@ pub(super) fn undo(
     let name = &rollout.spec.name;
     let (Some((_, Outcome::Done)), Some(started)) = (&rollout.ended, &rollout.started) else {
         let (what, hint) = match &rollout.ended {
+            Some((_, Outcome::Superseded)) => return Err(superseded(turn, name, "undo")),
             None if rollout.turned.is_some() => (
                 "goes back already, so there is nothing to undo",
                 format!("{ASK_WHY} {name}` says what it waits for"),
@@ -330,11 +156,6 @@ pub(super) fn undo(
             Some((_, Outcome::RolledBack)) => (
                 "is rolled back: there is nothing to undo",
                 "`tidegate rollout start` begins a new one".to_owned(),
-            ),
-            Some((_, Outcome::Superseded)) => (
-                "was superseded: there is nothing to undo",
-                "`tidegate rollout status` shows by which; that one can be aborted or undone"
-                    .to_owned(),
             ),
             Some((_, Outcome::Done)) => (
                 "is done, and had changed nothing: there is nothing to undo",
@@ -379,7 +200,7 @@ pub(in crate::engine) fn undo_of(rollout: &RolloutName) -> Result<RolloutName, B
 }
 
 /// Like [`running`], but one that is over may still be taking down what it kept for an undo.
-fn acting<'a>(
+pub(super) fn acting<'a>(
     turn: &Turn<'_>,
     rollout: &'a RolloutState,
     verb: &str,
@@ -390,33 +211,52 @@ fn acting<'a>(
     if kept.is_some_and(|kept| kept.rollout == *name) {
         return Ok(name);
     }
-    running(rollout, verb)
+    running(turn, rollout, verb)
 }
 
 pub(super) fn running<'a>(
+    turn: &Turn<'_>,
     rollout: &'a RolloutState,
     verb: &str,
 ) -> Result<&'a RolloutName, Refusal> {
     let name = &rollout.spec.name;
-    match &rollout.ended {
-        None => Ok(name),
-        Some((_, outcome)) => {
-            let (how, hint) = match outcome {
-                Outcome::Done => (
-                    "is done",
-                    format!("`tidegate rollout undo {name}` goes back after the end"),
-                ),
-                Outcome::Superseded => (
-                    "was superseded",
-                    "`tidegate rollout status` shows by which".to_owned(),
-                ),
-                Outcome::RolledBack => (
-                    "is rolled back",
-                    "`tidegate rollout start` begins a new one".to_owned(),
-                ),
-            };
-            let what = format!("{name} {how}: there is nothing to {verb}");
-            Err(conflict(what, hint))
+    let (how, hint) = match &rollout.ended {
+        None => return Ok(name),
+        Some((_, Outcome::Superseded)) => return Err(superseded(turn, name, verb)),
+        Some((_, Outcome::Done)) => (
+            "is done",
+            format!("`tidegate rollout undo {name}` goes back after the end"),
+        ),
+        Some((_, Outcome::RolledBack)) => (
+            "is rolled back",
+            "`tidegate rollout start` begins a new one".to_owned(),
+        ),
+    };
+    let what = format!("{name} {how}: there is nothing to {verb}");
+    Err(conflict(what, hint))
+}
+
+/// Whoever meant a rollout that another one took over from is told which that is, or the one after it.
+fn superseded(turn: &Turn<'_>, name: &RolloutName, verb: &str) -> Refusal {
+    let mut rollouts = turn.state.rollouts.values();
+    let newest = rollouts.find(|other| !other.is_superseded() && other.superseded.contains(name));
+    let Some(newest) = newest else {
+        return conflict(
+            format!("{name} was superseded: there is nothing to {verb}"),
+            "`tidegate rollout status` lists those that there are",
+        );
+    };
+    let by = &newest.spec.name;
+    let hint = match (verb, &newest.ended) {
+        ("undo", None) => format!("`tidegate rollout abort {by}` turns that one round"),
+        (_, None) => format!("`tidegate rollout {verb} {by}` is about the one that runs"),
+        (_, Some((_, Outcome::Done))) => {
+            format!("that is done: `tidegate rollout undo {by}` goes back after the end")
         }
-    }
+        (_, Some(_)) => format!("that is over: `tidegate rollout status {by}` shows how it ended"),
+    };
+    conflict(
+        format!("{name} was superseded by {by}: there is nothing to {verb}"),
+        hint,
+    )
 }

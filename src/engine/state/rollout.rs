@@ -8,7 +8,7 @@ use crate::domain::{
     Approval, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy,
     Time, VersionName,
 };
-use crate::engine::{Actor, Origin, Outcome, Proof, Record, Turned};
+use crate::engine::{Actor, Origin, Outcome, Part, Proof, Record, Turned};
 
 /// A rollout, running or ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,17 @@ pub struct Report {
     pub acks: Vec<Span>,
 }
 
+/// Measured acknowledgements kept per rollout; enough for thousands of steps.
+const REPORT_ACKS_MAX: usize = 10_000;
+
+impl Report {
+    pub(super) fn acknowledged(&mut self, took: Span) {
+        if self.acks.len() < REPORT_ACKS_MAX {
+            self.acks.push(took);
+        }
+    }
+}
+
 impl Lane {
     fn new(place: Option<PlaceName>, desired: u32, quota: Option<u32>) -> Self {
         Self {
@@ -243,6 +254,15 @@ impl RolloutState {
         let wave = wave.filter(|_| self.lanes.is_empty());
         let asked = asked.or_else(|| wave.and_then(|wave| wave.approve.as_ref()));
         asked.filter(|_| self.runs() && !self.approved)
+    }
+
+    /// Which parts it goes through one after the other, how many of them are done, and how many there are.
+    pub fn parts(&self) -> (Part, u32, u32) {
+        let (part, done, all) = match &self.spec.strategy {
+            Strategy::Waves(waves) => (Part::Wave, self.waves_done, waves.waves.len()),
+            _ => (Part::Step, self.steps_done, self.steps.len()),
+        };
+        (part, done, u32::try_from(all).unwrap_or(u32::MAX))
     }
 
     /// The lane of a place.

@@ -17,6 +17,7 @@ fn metrics() -> Metrics {
 fn entry(record: Record) -> Entry {
     Entry {
         at: Time::UNIX_EPOCH,
+        request: None,
         record,
     }
 }

@@ -35,6 +35,7 @@ fn day(days: u64) -> Time {
 fn published(days: u64) -> Entry {
     Entry {
         at: day(days),
+        request: None,
         record: Record::Published {
             generation: Generation(days + 1),
             services: Vec::new(),
@@ -45,6 +46,7 @@ fn published(days: u64) -> Entry {
 fn planned(days: u64) -> Entry {
     Entry {
         at: day(days),
+        request: None,
         record: Record::RolloutPlanned {
             spec: Box::new(rollout()),
             origin: Origin::Document,
@@ -57,6 +59,7 @@ fn planned(days: u64) -> Entry {
 fn ended(days: u64) -> Entry {
     Entry {
         at: day(days),
+        request: None,
         record: Record::RolloutEnded {
             rollout: "cart-2".parse().unwrap(),
             outcome: Outcome::Done,
