@@ -27,7 +27,11 @@ mod time;
 pub use address::{Address, BadAddress, HostAddress};
 pub use calendar::{BadCalendar, DateText, WeekTime, Window, WindowSpan, Zone};
 pub use documents::{Documents, Kind};
-pub use gate::{Check, Gate, OnUnsure, OnWorse};
+pub use gate::{
+    BUILT_IN_GATE, BadBurn, BadCode, BadVariable, Burn, Check, CodeRange, Codes, FALSE_ALARM, Gate,
+    GrpcCode, InTime, MIN_EFFECT, Metric, OnOneBadBox, OnUnsure, OnWorse, PROVE_WITHIN,
+    SLOWER_TOLERATED, Variable, Variables, Webhook,
+};
 pub use gateway::{Gateway, Listener, ProxySelector, Route};
 pub use hook::{Each, Hook, KeySource, OnFail, RolloutHook, When};
 pub use instance::{Instance, Locality, excluded};

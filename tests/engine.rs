@@ -27,6 +27,8 @@ mod gitops;
 mod load;
 #[path = "engine/looking.rs"]
 mod looking;
+#[path = "engine/measuring.rs"]
+mod measuring;
 #[path = "engine/mended.rs"]
 mod mended;
 #[path = "engine/moments.rs"]

@@ -1,13 +1,14 @@
 //! The set of documents, valid as a whole: what users want, apart from what they do.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Gate, GateName, Gateway, GatewayName, Policy, PolicyName, Rollout, RolloutName, Service,
-    ServiceName,
+    BUILT_IN_GATE, Gate, GateName, Gateway, GatewayName, Policy, PolicyName, Rollout, RolloutName,
+    Service, ServiceName,
 };
 
 /// Every document in force. References between them have been checked.
@@ -75,6 +76,13 @@ impl Documents {
         let service = self.services.get(service);
         let policies = self.policies.values();
         policies.filter(move |policy| service.is_some_and(|it| policy.applies_to(it)))
+    }
+
+    /// The gate of this name. One exists without a document.
+    pub fn gate(&self, name: &GateName) -> Option<Cow<'_, Gate>> {
+        let declared = self.gates.get(name).map(Cow::Borrowed);
+        let built_in = || Cow::Owned(Gate::built_in(name.clone()));
+        declared.or_else(|| (name.as_str() == BUILT_IN_GATE).then(built_in))
     }
 
     /// The rollouts that they ask for: those with a document of their own, and what services are to run.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GateName, Hook, RolloutHook, RolloutName, ServiceName, Span, Strategy, VersionName};
+use super::{
+    Gate, GateName, Hook, OnUnsure, OnWorse, RolloutHook, RolloutName, ServiceName, Span, Strategy,
+    VersionName,
+};
 
 /// A rollout's document, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +26,14 @@ pub struct Rollout {
     /// Who has a say on its way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<RolloutHook>,
-    /// The gates that judge it.
+    /// The gates that judge it; none, and it goes by time alone.
     pub gates: Vec<GateName>,
+    /// What follows when a gate says that the new version is worse, if that is not left to the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_worse: Option<OnWorse>,
+    /// What follows when a gate cannot tell, if that is not left to the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_unsure: Option<OnUnsure>,
     /// How long to watch at the end, and with how many old instances held back.
     pub bake: Bake,
     /// How long the old instances stay after the end, so that `undo` is one step. Only where both
@@ -36,6 +45,20 @@ pub struct Rollout {
 }
 
 impl Rollout {
+    /// What follows when this gate says that the new version is worse. That a rollback ends with the present wave
+    /// makes no rollback where the gate asks for none.
+    pub fn on_worse(&self, gate: &Gate) -> OnWorse {
+        match (self.on_worse, gate.on_worse) {
+            (Some(OnWorse::RollbackWave) | None, own @ (OnWorse::Pause | OnWorse::Report)) => own,
+            (said, own) => said.unwrap_or(own),
+        }
+    }
+
+    /// What follows when this gate cannot tell.
+    pub fn if_unsure(&self, gate: &Gate) -> OnUnsure {
+        self.if_unsure.unwrap_or(gate.if_unsure)
+    }
+
     /// May this take the place of `before` while that runs? Numbers may change under way; what is rolled,
     /// where to and by which strategy may not, for half of it is done by then.
     pub fn amends(&self, before: &Self) -> bool {

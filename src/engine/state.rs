@@ -5,6 +5,7 @@
 //! connections, requests in progress) is in [`super::facts`] and starts empty.
 
 mod asks;
+mod documents;
 mod hooks;
 mod requests;
 mod rollout;
@@ -121,14 +122,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
         let at = entry.at;
         match &entry.record {
-            Record::DocumentsApplied { documents, .. } => {
-                let known: Vec<_> = self.proxies.values().cloned().collect();
-                let before: Vec<_> = known.iter().map(|proxy| self.reach(proxy)).collect();
-                self.documents = (**documents).clone();
-                for (proxy, before) in known.iter().zip(before) {
-                    self.hold(proxy, before);
-                }
-            }
+            Record::DocumentsApplied { documents, .. } => self.put_in_force(documents),
             Record::Published {
                 generation,
                 services,

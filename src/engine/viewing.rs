@@ -10,7 +10,9 @@ use super::{
     ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State, VersionView,
     View, Wait,
 };
-use crate::domain::{ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time};
+use crate::domain::{
+    BUILT_IN_GATE, ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time,
+};
 
 /// What is said of an instance that is kept although its source no longer knows it.
 const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
@@ -135,7 +137,7 @@ impl Seen<'_> {
                 .count(|stand| stand.version == spec.to && stand.stage == StageKind::Serving)
         });
         let mut notes = Vec::new();
-        if !spec.gates.is_empty() {
+        if spec.gates.iter().any(|gate| gate.as_str() != BUILT_IN_GATE) {
             notes.push("its gates are accepted but not judged yet".to_owned());
         }
         if let Some(by) = &rollout.overridden {

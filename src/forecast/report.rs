@@ -9,8 +9,8 @@ use super::notes::{Hold, Note, Notes, Part};
 use super::proxies::ProxyForecast;
 use super::{Ask, Fleet, PartKind, Question, measured, sees_within};
 use crate::domain::{
-    Freeze, GateName, InstanceId, PolicyName, Rollout, RolloutName, ServiceName, Share, Span,
-    Strategy, Time, VersionName, Weight, counted,
+    FALSE_ALARM, Freeze, GateName, InstanceId, PolicyName, Rollout, RolloutName, ServiceName,
+    Share, Span, Strategy, Time, VersionName, Weight, counted,
 };
 use crate::engine::{FrozenView, HEADROOM_PERCENT, Outcome};
 use crate::sim::{RolloutReport, Times};
@@ -146,9 +146,6 @@ pub struct WordForecast {
 /// So much more of the requests fails on the version that is to be found out.
 pub const WORSE_BY: f64 = 0.01;
 
-/// Where no gate says otherwise.
-const FALSE_ALARM: Share = Share::per_million(10_000);
-
 /// Until bursts are measured, errors are taken to be independent.
 const DISPERSION: f64 = 1.0;
 
@@ -257,7 +254,7 @@ impl Writer<'_> {
     /// The strictest of its gates.
     fn false_alarm(&self, rollout: &Rollout) -> Share {
         let gates = rollout.gates.iter();
-        let gates = gates.filter_map(|name| self.ask.documents.gates.get(name));
+        let gates = gates.filter_map(|name| self.ask.documents.gate(name));
         gates
             .map(|gate| gate.false_alarm)
             .min()

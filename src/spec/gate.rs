@@ -1,26 +1,34 @@
-//! Gate documents.
+//! Gate documents. What is left out is as in the gate that exists without a document.
+
+mod asked;
+mod check;
+mod worse;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use worse::{UnsureWord, WorseSpec};
+
 use super::context::Context;
 use super::decode::decode;
-use super::field::{Field, Ignored};
+use super::field::Field;
 use super::source::Place;
 use super::tree::Node;
-use super::words::{Quantile, QuantileText, Ratio, RatioText, ShareText, SpanText};
-use crate::domain::{Check, Gate, GateName, OnUnsure, OnWorse, Share, Span};
+use super::words::{ShareText, SpanText};
+use crate::domain::{FALSE_ALARM, Gate, GateName, OnOneBadBox, PROVE_WITHIN, Share, Span};
+use check::CheckSpec;
+use worse::WorseWord;
 
-/// What "no worse" means. Gates are checked for spelling but not judged yet.
+/// What "no worse" means.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct GateSpec {
     /// What is compared with what.
     #[serde(default)]
     compare: Field<Compare>,
-    /// The comparisons, each on its own.
+    /// What is looked at, each on its own.
     checks: Field<Vec<Field<CheckSpec>>>,
-    /// The chance of ever raising an alarm about a good version; 1% unless given.
+    /// The chance of ever raising an alarm about a good version, over all comparisons; 1% unless given.
     #[serde(default)]
     #[schemars(with = "ShareText")]
     false_alarm: Field<Share>,
@@ -30,15 +38,13 @@ pub(super) struct GateSpec {
     prove_within: Field<Span>,
     /// What follows when the new version is worse; `rollback` unless given.
     #[serde(default)]
-    #[schemars(with = "String", extend("enum" = ["rollback", "pause", "report"]))]
-    on_worse: Field<OnWorse>,
+    on_worse: Field<WorseWord>,
+    /// What follows when one new instance is worse and the version is not; `replace` unless given.
+    #[serde(default)]
+    on_one_bad_box: Field<OneBadBoxWord>,
     /// What follows when time is up without an answer; `pause` unless given.
     #[serde(default)]
-    #[schemars(with = "String", extend("enum" = ["pause", "proceed", "rollback"]))]
-    if_unsure: Field<OnUnsure>,
-    #[serde(default)]
-    #[schemars(skip)]
-    on_one_bad_box: Field<Ignored>,
+    if_unsure: Field<UnsureWord>,
 }
 
 /// The only comparison there is.
@@ -48,44 +54,12 @@ enum Compare {
     NewToStable,
 }
 
-/// One comparison: either `errors` or `latency`.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct CheckSpec {
-    /// Failed requests.
-    errors: Field<ErrorsSpec>,
-    /// Slow requests.
-    latency: Field<LatencySpec>,
-    #[schemars(skip)]
-    slo: Field<Ignored>,
-    #[schemars(skip)]
-    metric: Field<Ignored>,
-    #[schemars(skip)]
-    webhook: Field<Ignored>,
-}
-
-/// Failed requests.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct ErrorsSpec {
-    /// Tolerated ratio of the error odds; 1x unless given.
-    #[schemars(with = "RatioText")]
-    no_worse_than: Field<Ratio>,
-    /// Smaller differences do not count; 0.1% unless given.
-    #[schemars(with = "ShareText")]
-    min_effect: Field<Share>,
-}
-
-/// Slow requests.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct LatencySpec {
-    /// The quantiles looked at; p50, p90 and p99 unless given.
-    #[schemars(with = "Vec<QuantileText>")]
-    at: Field<Vec<Field<Quantile>>>,
-    /// Tolerated ratio; 1.1x unless given.
-    #[schemars(with = "RatioText")]
-    no_worse_than: Field<Ratio>,
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum OneBadBoxWord {
+    Replace,
+    Pause,
+    Rollback,
 }
 
 /// Reads the spec of a gate; `None` once it was told what is missing.
@@ -96,7 +70,6 @@ pub(super) fn read(
     cx: &Context<'_>,
 ) -> Option<Gate> {
     let spec: GateSpec = decode(spec, cx.sink)?;
-    cx.unsupported(&[("onOneBadBox", &spec.on_one_bad_box)]);
     // There is one comparison yet, so it is enough that the words were understood.
     let (Some(Compare::NewToStable) | None) = spec.compare.get();
     let checks_at = spec.checks.key().unwrap_or(at);
@@ -108,77 +81,26 @@ pub(super) fn read(
     let mut checks = Vec::new();
     for field in given.into_iter().flatten() {
         let place = field.at(at);
-        checks.extend(field.get().and_then(|c| check(c, place, cx)));
+        checks.extend(field.get().and_then(|c| check::read(c, place, cx)));
     }
     let false_alarm_at = spec.false_alarm.at(at);
-    let false_alarm = spec.false_alarm.or(ONE_PERCENT);
+    let false_alarm = spec.false_alarm.or(FALSE_ALARM);
     if matches!(false_alarm.millionths(), 0 | 1_000_000) {
         let message = "`falseAlarm` must be more than 0% and less than 100%";
         cx.sink.problem(false_alarm_at, message);
     }
-    let prove_within = cx.span("proveWithin", spec.prove_within, Span::secs(600));
+    let prove_within = cx.span("proveWithin", spec.prove_within, PROVE_WITHIN);
     Some(Gate {
         name: name?,
         checks,
         false_alarm,
         prove_within,
-        on_worse: spec.on_worse.or(OnWorse::Rollback),
-        if_unsure: spec.if_unsure.or(OnUnsure::Pause),
+        on_worse: spec.on_worse.get().map(Into::into).unwrap_or_default(),
+        on_one_bad_box: match spec.on_one_bad_box.get() {
+            Some(OneBadBoxWord::Replace) | None => OnOneBadBox::Replace,
+            Some(OneBadBoxWord::Pause) => OnOneBadBox::Pause,
+            Some(OneBadBoxWord::Rollback) => OnOneBadBox::Rollback,
+        },
+        if_unsure: spec.if_unsure.get().map(Into::into).unwrap_or_default(),
     })
 }
-
-fn check(spec: CheckSpec, at: Place, cx: &Context<'_>) -> Option<Check> {
-    let unsupported = [
-        ("slo", &spec.slo),
-        ("metric", &spec.metric),
-        ("webhook", &spec.webhook),
-    ];
-    cx.unsupported(&unsupported);
-    match (spec.errors, spec.latency) {
-        (Field::Given { value: errors, .. }, Field::Absent) => {
-            let errors = errors?;
-            Some(Check::Errors {
-                no_worse_than: errors.no_worse_than.or(Ratio(1.0)).0,
-                min_effect: errors.min_effect.or(ONE_PER_MILLE),
-            })
-        }
-        (Field::Absent, Field::Given { value: latency, .. }) => Some(latency_check(latency?, cx)),
-        (Field::Given { key, .. }, Field::Given { key: other, .. }) => {
-            let hint = "give each an item of its own, beginning with `- `".to_owned();
-            cx.sink.hinted(
-                key.max(other),
-                "a check has either `errors` or `latency`",
-                hint,
-            );
-            None
-        }
-        (Field::Absent, Field::Absent) => {
-            if !unsupported.iter().any(|(_, field)| field.is_given()) {
-                cx.sink.problem(at, "a check needs `errors` or `latency`");
-            }
-            None
-        }
-    }
-}
-
-fn latency_check(spec: LatencySpec, cx: &Context<'_>) -> Check {
-    let at = spec.at.at(Place::START);
-    let quantiles = match spec.at.get() {
-        Some(given) => given
-            .into_iter()
-            .filter_map(Field::get)
-            .map(|q| q.0)
-            .collect(),
-        None => vec![0.5, 0.9, 0.99],
-    };
-    if quantiles.is_empty() {
-        cx.sink.problem(at, "`at` needs at least one quantile");
-    }
-    Check::Latency {
-        quantiles,
-        no_worse_than: spec.no_worse_than.or(Ratio(1.1)).0,
-    }
-}
-
-const ONE_PERCENT: Share = Share::per_million(10_000);
-const ONE_PER_MILLE: Share = Share::per_million(1_000);

@@ -47,7 +47,7 @@ pub(super) struct ReplaceSpec {
 /// Where a key is kept: either `file` or `env`.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct SignSpec {
+pub(super) struct SignSpec {
     /// A file; the end of its last line is no part of the key.
     file: Field<String>,
     /// A variable of the server's environment.
@@ -138,6 +138,29 @@ pub(super) fn replace(spec: ReplaceSpec, at: Place, cx: &Context<'_>) -> Option<
         sign: spec.sign,
     };
     read_call(call, "`replace`", "https://ci.example/replace", at, cx)
+}
+
+/// Reads an address that is posted to.
+pub(super) fn post(
+    post: Field<String>,
+    headers: Field<BTreeMap<String, String>>,
+    sign: Field<SignSpec>,
+    timeout: Span,
+    at: Place,
+    cx: &Context<'_>,
+) -> Option<Hook> {
+    if !post.is_given() {
+        cx.sink.problem(at, "missing field `post`");
+        return None;
+    }
+    let call = Call {
+        exec: Field::Absent,
+        post,
+        headers,
+        sign,
+        timeout,
+    };
+    read_call(call, "a webhook", "https://ci.example/verdict", at, cx)
 }
 
 /// Reads who has a say in a rollout that goes this way.

@@ -9,14 +9,15 @@ use serde_json::Value;
 use super::context::Context;
 use super::decode::decode;
 use super::field::{Field, Ignored};
+use super::gate::{UnsureWord, WorseSpec};
 use super::hooks::{self, HooksSpec, ReplaceSpec};
 use super::source::Place;
 use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec, WaveSpec, Ways};
 use super::tree::Node;
 use super::words::{NameText, ServiceText, SpanText, VersionText};
 use crate::domain::{
-    AliasName, BadName, Bake, GateName, Kind, Rolling, Rollout, RolloutName, ServiceName, Span,
-    Strategy, VersionName,
+    AliasName, BUILT_IN_GATE, BadName, Bake, GateName, Kind, OnWorse, Rolling, Rollout,
+    RolloutName, ServiceName, Span, Strategy, VersionName,
 };
 
 /// One change of one service from a version to another.
@@ -46,7 +47,7 @@ pub(super) struct RolloutSpec {
     /// Who has a say before and after its parts; nobody unless given.
     #[serde(default)]
     hooks: Field<HooksSpec>,
-    /// The gates that judge it.
+    /// The gates that judge it; `[no-worse]` unless given, which exists without a document. `[]` is none.
     #[serde(default)]
     #[schemars(with = "Vec<NameText>")]
     gates: Field<Vec<Field<GateName>>>,
@@ -83,12 +84,13 @@ pub(super) struct RolloutSpec {
     #[serde(default)]
     #[schemars(skip)]
     approve: Field<Ignored>,
+    /// What follows when a gate says that the new version is worse; as the gate says unless given. With `waves`
+    /// it may be `{ rollback: this wave, then: pause }`.
     #[serde(default)]
-    #[schemars(skip)]
-    on_worse: Field<Ignored>,
+    on_worse: Field<WorseSpec>,
+    /// What follows when a gate cannot tell; as the gate says unless given.
     #[serde(default)]
-    #[schemars(skip)]
-    if_unsure: Field<Ignored>,
+    if_unsure: Field<UnsureWord>,
 }
 
 /// The watch before a rollout is done.
@@ -196,12 +198,7 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         to_at,
         to_key,
     } = aim;
-    cx.unsupported(&[
-        ("stickTo", &spec.stick_to),
-        ("approve", &spec.approve),
-        ("onWorse", &spec.on_worse),
-        ("ifUnsure", &spec.if_unsure),
-    ]);
+    cx.unsupported(&[("stickTo", &spec.stick_to), ("approve", &spec.approve)]);
     let from = spec.from.get();
     if let (Some(from), Some(to)) = (&from, &to)
         && from == to
@@ -236,6 +233,7 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
     }
     let hooks = hooks::hooks(spec.hooks, &strategy, cx);
     let gates = gates(spec.gates, cx);
+    let on_worse = on_worse(spec.on_worse, &strategy, cx);
     let bake = bake(spec.bake.or(BakeSpec::default()), &strategy, cx);
     let deadline = cx.span("deadline", spec.deadline, Span::secs(600));
     let (name, service, to) = (name?, service?, to?);
@@ -248,6 +246,8 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         replace,
         hooks,
         gates,
+        on_worse,
+        if_unsure: spec.if_unsure.get().map(Into::into),
         bake,
         keep_old: spec.keep_old.or(Span::ZERO),
         deadline,
@@ -256,12 +256,18 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
 
 fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> {
     let at = field.at(Place::START);
+    if !field.is_given() {
+        return BUILT_IN_GATE.parse().into_iter().collect();
+    }
     let mut gates = Vec::new();
     for field in field.or(Vec::new()) {
         let place = field.at(at);
         let Some(gate) = field.get() else { continue };
         if gate.as_str() != BUILT_IN_GATE {
             cx.refer(Kind::Gate, &gate, place, None);
+        }
+        if gates.contains(&gate) {
+            cx.sink.problem(place, format!("`{gate}` is named twice"));
         }
         gates.push(gate);
     }
@@ -270,6 +276,17 @@ fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> 
             .warn(at, "gates are checked for spelling but not judged yet");
     }
     gates
+}
+
+fn on_worse(field: Field<WorseSpec>, strategy: &Strategy, cx: &Context<'_>) -> Option<OnWorse> {
+    let at = field.at(Place::START);
+    let WorseSpec(on_worse) = field.get()?;
+    if on_worse == OnWorse::RollbackWave && strategy.is_whole() {
+        let hint = "write `onWorse: rollback`".to_owned();
+        cx.sink
+            .hinted(at, "`rollback: this wave` goes with `waves`", hint);
+    }
+    Some(on_worse)
 }
 
 /// Whoever asks for no bake gets no holdback either: nothing would look at the held-back instances. Waves
@@ -339,6 +356,3 @@ pub(super) fn run_schema(generator: &mut SchemaGenerator) -> Schema {
     }
     schema
 }
-
-/// The gate that exists without a document.
-pub(super) const BUILT_IN_GATE: &str = "no-worse";

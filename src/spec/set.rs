@@ -13,7 +13,9 @@ use super::tree::{self, Tree};
 use super::{
     DOCUMENTS_MAX, FILE_BYTES_MAX, FILES_MAX, OverlayCheck, gate, gateway, policy, rollout, service,
 };
-use crate::domain::{Documents, Gateway, Kind, OverlayPart, Protocol, Service, ServiceName};
+use crate::domain::{
+    BUILT_IN_GATE, Documents, Gateway, Kind, OverlayPart, Protocol, Service, ServiceName,
+};
 
 /// A set of documents that is good as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -241,8 +243,9 @@ impl Set {
                     continue;
                 }
                 let known = self.declared.keys().filter(|(of, _)| of == kind);
-                let hint = did_you_mean(name, known.map(|(_, name)| name.as_str()))
-                    .unwrap_or_else(|| to_declare(*kind, name));
+                let built_in = (*kind == Kind::Gate).then_some(BUILT_IN_GATE);
+                let known = known.map(|(_, name)| name.as_str()).chain(built_in);
+                let hint = did_you_mean(name, known).unwrap_or_else(|| to_declare(*kind, name));
                 sinks[*file].hinted(*place, format!("there is no {kind} `{name}`"), hint);
             }
         }

@@ -1,6 +1,7 @@
 //! Documents in, domain or messages out.
 
 mod accepted;
+mod gates;
 mod refused;
 mod server;
 

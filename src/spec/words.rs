@@ -99,6 +99,23 @@ impl TryFrom<String> for Quantile {
     }
 }
 
+/// A number, perhaps negative or with a fraction.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Number(pub(super) f64);
+
+impl TryFrom<String> for Number {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.trim().parse().ok();
+        number
+            .filter(|number: &f64| number.is_finite())
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a number; write it like `5` or `0.05`"))
+    }
+}
+
 /// A size with its unit, in bytes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -147,10 +164,16 @@ texts! {
     AmountSchema = { "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?%?$" };
     /// `true`, or who must say so.
     ApprovalText = { "type": ["boolean", "string"] };
+    /// See [`crate::domain::Burn`].
+    BurnText = { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?x over [0-9a-z. ]+( and [0-9a-z. ]+)?$" };
     /// See [`crate::domain::Rps`]; or `auto`.
     CapacityText = { "type": "string", "pattern": "^([0-9]+ ?rps|auto)$" };
+    /// See [`crate::domain::CodeRange`] and [`crate::domain::GrpcCode`].
+    CodeText = { "type": ["string", "integer"] };
     /// The name of a document.
     NameText = { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" };
+    /// See [`Number`].
+    NumberText = { "type": "number" };
     /// A TCP port.
     PortNumber = { "type": "integer", "minimum": 0, "maximum": 65535 };
     /// See [`Percent`].

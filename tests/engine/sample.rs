@@ -103,6 +103,8 @@ pub(crate) fn rollout(called: &str, to: &str) -> Rollout {
         replace: Some(hook()),
         hooks: Vec::new(),
         gates: Vec::new(),
+        on_worse: None,
+        if_unsure: None,
         bake: Bake {
             span: Span::ZERO,
             holdback: 0,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::asks::Asks;
 use super::hooks::{HookStatus, Hooks};
 use crate::domain::{
-    Approval, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction, Strategy,
-    Time, VersionName,
+    Approval, Gate, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction,
+    Strategy, Time, VersionName,
 };
 use crate::engine::{Actor, Origin, Outcome, Part, Proof, Record, Turned};
 
@@ -30,6 +30,9 @@ pub struct RolloutState {
     pub overridden: Option<Pause>,
     /// It goes back, and how.
     pub turned: Option<Turned>,
+    /// Gates that it names and whose documents are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates_kept: Vec<Gate>,
     /// The parts of the fleet that are rolled now.
     pub lanes: Vec<Lane>,
     /// So many waves are done.
@@ -173,6 +176,7 @@ impl RolloutState {
             paused: None,
             overridden: None,
             turned: None,
+            gates_kept: Vec::new(),
             lanes: Vec::new(),
             waves_done: 0,
             waves_undone: 0,

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Amount, Bake, Check, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies,
-    OnFail, OnUnsure, OnWorse, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share,
-    Span, Strategy, ThenDo, VersionLabel, When,
+    Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies,
+    OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share, Span, Strategy, ThenDo,
+    VersionLabel, When,
 };
 
-const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
+pub(super) const CART: &str =
+    "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
 
 #[track_caller]
-fn good(text: &str) -> Loaded {
+pub(super) fn good(text: &str) -> Loaded {
     load_text(text).unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
 #[track_caller]
-fn rollout(spec: &str) -> Rollout {
+pub(super) fn rollout(spec: &str) -> Rollout {
     let loaded = good(&format!("{CART}kind: Rollout\nname: r\nspec: {spec}\n"));
     loaded.documents.rollouts.into_values().next().unwrap()
 }
@@ -44,7 +45,9 @@ fn a_rollout_with_nothing_set_is_safe() {
             )),
             replace: None,
             hooks: Vec::new(),
-            gates: Vec::new(),
+            gates: vec!["no-worse".parse().unwrap()],
+            on_worse: None,
+            if_unsure: None,
             bake: Bake {
                 span: Span::secs(300),
                 holdback: 1
@@ -176,33 +179,6 @@ fn a_service_that_says_what_it_runs_is_a_rollout() {
 }
 
 #[test]
-fn a_gate_with_nothing_set_is_strict() {
-    let loaded = good("kind: Gate\nname: g\nspec: { checks: [errors: {}, latency: {}] }\n");
-    let gate = loaded.documents.gates.values().next().unwrap();
-    assert_eq!(
-        gate.checks,
-        [
-            Check::Errors {
-                no_worse_than: 1.0,
-                min_effect: Share::per_million(1_000)
-            },
-            Check::Latency {
-                quantiles: vec![0.5, 0.9, 0.99],
-                no_worse_than: 1.1
-            },
-        ]
-    );
-    assert_eq!(
-        (gate.false_alarm.to_string(), gate.prove_within),
-        ("1%".into(), Span::secs(600))
-    );
-    assert_eq!(
-        (gate.on_worse, gate.if_unsure),
-        (OnWorse::Rollback, OnUnsure::Pause)
-    );
-}
-
-#[test]
 fn what_is_written_holds() {
     let got = rollout(
         "{ service: cart, from: 1.9, to: 1.10, bake: { for: 0s }, deadline: 1h,
@@ -259,18 +235,6 @@ fn what_is_written_holds() {
     assert_eq!(
         got.overlay.unwrap().part(OverlayPart::Cluster).unwrap(),
         r#"{"connect_timeout":"1s","a":[1,-2,0.5,"yes",true,null,"7"]}"#
-    );
-}
-
-#[test]
-fn gates_are_accepted_with_a_warning() {
-    let loaded = good(&format!(
-        "{CART}kind: Rollout\nname: r\nspec: {{ service: cart, to: v2, gates: [no-worse] }}\n"
-    ));
-    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        ["a.yaml:7:39: warning: gates are checked for spelling but not judged yet"]
     );
 }
 
@@ -462,7 +426,9 @@ fn the_schema_knows_what_is_supported() {
             "blueGreen",
             "waves",
             "inEach",
-            "keepOld"
+            "keepOld",
+            "onWorse",
+            "ifUnsure"
         ]
     );
     // Each field says what it is for.

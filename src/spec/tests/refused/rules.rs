@@ -1,23 +1,6 @@
-//! Gates and policies that do not make sense.
+//! Policies that do not make sense.
 
 use super::*;
-
-#[test]
-fn gates_make_sense() {
-    check(
-        "kind: Gate\nname: g\nspec:\n  compare: old to new\n  falseAlarm: 0%\n  onWorse: explode\n  checks:\n    - errors: { noWorseThan: 0.5x }\n      latency: { at: [p100, p50] }\n    - {}\n    - slo: { availability: 99% }\n",
-        &[
-            "a.yaml:4:12: unknown value `old to new` (hint: it may be `new to stable`)",
-            "a.yaml:5:15: `falseAlarm` must be more than 0% and less than 100%",
-            "a.yaml:6:12: unknown value `explode` (hint: it may be `pause`, `report`, `rollback`)",
-            "a.yaml:8:30: `0.5x` is not a ratio of at least 1; write it like `1x` or `1.1x`",
-            "a.yaml:9:7: a check has either `errors` or `latency` (hint: give each an item of its own, beginning with `- `)",
-            "a.yaml:9:23: `p100` is not a quantile; write it like `p50` or `p99.9`",
-            "a.yaml:10:7: a check needs `errors` or `latency`",
-            "a.yaml:11:7: not supported yet: `slo` (hint: remove it; it would have no effect)",
-        ],
-    );
-}
 
 #[test]
 fn policies_are_checked() {
