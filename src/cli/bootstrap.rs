@@ -32,6 +32,9 @@ pub(super) struct Bootstrap {
     /// How often the proxy reports; a proof of drain takes about three times this
     #[arg(long, default_value = "500ms", value_name = "DURATION")]
     flush_interval: Span,
+    /// A bound of an objective, at which the proxy tells faster answers from slower ones; repeatable
+    #[arg(long = "latency-edge", value_name = "DURATION", value_parser = latency_edge)]
+    latency_edges: Vec<Span>,
     /// State of the world in place of delta
     #[arg(long)]
     sotw: bool,
@@ -42,7 +45,7 @@ pub(super) struct Bootstrap {
     #[arg(long, default_value = "otlp", value_name = "HOW")]
     report: How,
     /// For a gRPC client without a proxy, that calls `xds:///SERVICE`
-    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "sotw", "own_listeners", "report", "secret"])]
+    #[arg(long, conflicts_with_all = ["admin", "flush_interval", "latency_edges", "sotw", "own_listeners", "report", "secret"])]
     grpc: bool,
     /// Connect with TLS, with the certificates in this directory: `tls.crt`, `tls.key` and `ca.crt`
     #[arg(long, value_name = "DIR")]
@@ -67,6 +70,9 @@ enum How {
     Otlp,
     Lrs,
 }
+
+/// The longest latency edge.
+const LATENCY_EDGE_MAX: Span = Span::secs(3600);
 
 /// Shown below its `--help`.
 const EXAMPLE: &str = "\
@@ -104,6 +110,7 @@ impl Bootstrap {
                 Variant::Delta
             },
             flush_interval: self.flush_interval,
+            latency_edges: self.latency_edges,
             shape: if self.own_listeners {
                 Shape::OwnListeners
             } else {
@@ -122,6 +129,17 @@ impl Bootstrap {
         };
         context.output.show(&text, Clone::clone)
     }
+}
+
+fn latency_edge(text: &str) -> Result<Span, String> {
+    let edge: Span = text.parse().map_err(|error| format!("{error}"))?;
+    let whole = Span::millis(u64::try_from(edge.duration().as_millis()).unwrap_or(u64::MAX));
+    if whole == Span::ZERO || whole != edge || edge > LATENCY_EDGE_MAX {
+        return Err(format!(
+            "an edge is whole milliseconds, from 1 ms to {LATENCY_EDGE_MAX}, since Envoy counts so"
+        ));
+    }
+    Ok(edge)
 }
 
 fn host_and_port(text: &str) -> Result<(String, u16), String> {

@@ -34,6 +34,9 @@ pub struct BootstrapOptions {
     pub variant: Variant,
     /// How often it reports. A drain is proven by two reports, so this is the pace of a rollout.
     pub flush_interval: Span,
+    /// Bounds of objectives, at which it tells faster answers from slower ones beside the edges that it has
+    /// anyway.
+    pub latency_edges: Vec<Span>,
     /// What it takes from Tidegate.
     pub shape: Shape,
     /// How it reports.
@@ -84,6 +87,7 @@ impl BootstrapOptions {
             admin_address: (LOOPBACK.to_owned(), ADMIN_PORT),
             variant: Variant::default(),
             flush_interval: FLUSH_INTERVAL,
+            latency_edges: Vec::new(),
             shape: Shape::default(),
             report: Report::default(),
             tls: None,
@@ -107,7 +111,11 @@ pub fn bootstrap(options: &BootstrapOptions) -> String {
     yaml.push_str(&dynamic_resources(options));
     yaml.push_str(&static_resources(options));
     yaml.push_str(&match options.report {
-        Report::Otlp => report::by_otlp(&options.node_id, options.flush_interval),
+        Report::Otlp => report::by_otlp(
+            &options.node_id,
+            options.flush_interval,
+            &options.latency_edges,
+        ),
         Report::Lrs => report::BY_LRS.to_owned(),
     });
     yaml
@@ -136,6 +144,10 @@ fn header(options: &BootstrapOptions) -> String {
     if options.flush_interval != default.flush_interval {
         let milliseconds = options.flush_interval.duration().as_millis();
         flags.push(("flush-interval", format!("{milliseconds}ms")));
+    }
+    for edge in &options.latency_edges {
+        let milliseconds = edge.duration().as_millis();
+        flags.push(("latency-edge", format!("{milliseconds}ms")));
     }
     if let Some(directory) = &options.tls {
         flags.push(("tls", directory.clone()));

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, Listener as EnvoyListener, filter,
 };
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::filter_config::PerMethodStatSpecifier;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
     RouteSpecifier, UpgradeConfig,
@@ -32,7 +34,7 @@ use prost::Name;
 use super::cluster::cluster_name;
 use super::overlay::{self, Layers, OverlayError};
 use super::proto::{address, ads, truth};
-use crate::domain::{Gateway, Listener, OverlayPart, Protocol, ServicePlan};
+use crate::domain::{Gateway, Listener, OverlayPart, Protocol, ServiceName, ServicePlan};
 
 /// Each listener of a gateway with its name, which is also the name of its routes:
 /// `<gateway>/<port>`, and `<gateway>/<port>.1` and so on for further ones on the same port (at
@@ -55,11 +57,13 @@ pub(super) fn named(gateway: &Gateway) -> impl Iterator<Item = (String, &Listene
     })
 }
 
-/// A listener whose requests follow the routes of its name, encoded.
-pub(super) fn http(
+/// A listener whose requests follow the routes of its name, encoded. It counts how gRPC calls ended if one
+/// of the services behind it speaks that.
+pub(super) fn http<'a>(
     name: &str,
     gateway: &Gateway,
     listener: &Listener,
+    find: impl Fn(&ServiceName) -> Option<&'a ServicePlan>,
 ) -> Result<Vec<u8>, OverlayError> {
     let settings = layers(OverlayPart::HttpConnectionManager, gateway, listener)?;
     let mut manager = HttpConnectionManager {
@@ -72,6 +76,11 @@ pub(super) fn http(
             upgrade_type: "websocket".to_owned(),
             ..UpgradeConfig::default()
         });
+    }
+    let mut services = listener.routes.iter().map(|route| &route.service);
+    let speaks_grpc = |service| find(service).is_some_and(|it| it.protocol == Protocol::Grpc);
+    if services.any(speaks_grpc) && !manager.http_filters.iter().any(is::<GrpcStats>) {
+        manager.http_filters.push(grpc_stats());
     }
     put_router_last(&mut manager.http_filters);
     let filter = "envoy.filters.network.http_connection_manager";
@@ -106,14 +115,32 @@ pub(super) fn http_manager(name: &str) -> HttpConnectionManager {
 
 /// The router is the last filter, and there is one: the user's, if one is among theirs.
 fn put_router_last(filters: &mut Vec<HttpFilter>) {
-    let is_router = |filter: &HttpFilter| match &filter.config_type {
-        Some(http_filter::ConfigType::TypedConfig(any)) => any.type_url == Router::type_url(),
-        _ => false,
-    };
-    let last = filters.iter().rev().find(|filter| is_router(filter));
+    let last = filters.iter().rev().find(|filter| is::<Router>(filter));
     let last = last.cloned();
-    filters.retain(|filter| !is_router(filter));
+    filters.retain(|filter| !is::<Router>(filter));
     filters.extend(last);
+}
+
+/// Counts the calls of each cluster by their status, all methods together: most failed calls have the HTTP
+/// code 200. It stands next to the router, so what users' filters answer is not held against a version.
+fn grpc_stats() -> HttpFilter {
+    let config = GrpcStats {
+        per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(truth(false))),
+        ..GrpcStats::default()
+    };
+    HttpFilter {
+        name: "envoy.filters.http.grpc_stats".to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(config))),
+        ..HttpFilter::default()
+    }
+}
+
+/// Is it that kind of filter?
+fn is<T: Name>(filter: &HttpFilter) -> bool {
+    match &filter.config_type {
+        Some(http_filter::ConfigType::TypedConfig(any)) => any.type_url == T::type_url(),
+        _ => false,
+    }
 }
 
 /// A listener whose connections go to the versions of one TCP service, encoded.
@@ -156,7 +183,7 @@ fn tcp_clusters(service: &ServicePlan) -> ClusterSpecifier {
 /// Is this the listener of a TCP service? The lint has made sure that it then has no other one.
 pub(super) fn tcp_service<'a>(
     listener: &Listener,
-    mut find: impl FnMut(&crate::domain::ServiceName) -> Option<&'a ServicePlan>,
+    mut find: impl FnMut(&ServiceName) -> Option<&'a ServicePlan>,
 ) -> Option<&'a ServicePlan> {
     let service = find(&listener.routes.first()?.service)?;
     (service.protocol == Protocol::Tcp).then_some(service)

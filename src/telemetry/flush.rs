@@ -44,6 +44,7 @@ impl Flushes {
             since,
             points,
             completed,
+            attempts,
         } = reading;
         let mut halves = match self.waiting.remove(&proxy) {
             Some(flush) if flush.read_at_ns == read_at_ns => flush.halves,
@@ -62,7 +63,7 @@ impl Flushes {
             self.waiting
                 .insert(proxy.clone(), Flush { read_at_ns, halves });
         }
-        let says_nothing = instances.is_empty() && completed.is_empty();
+        let says_nothing = instances.is_empty() && completed.is_empty() && attempts.is_empty();
         (!says_nothing).then_some((
             proxy,
             LoadReport {
@@ -71,7 +72,7 @@ impl Flushes {
                 since,
                 instances,
                 completed,
-                attempts: Vec::new(),
+                attempts,
             },
         ))
     }
@@ -143,6 +144,7 @@ mod tests {
         let points = points.iter().map(point).collect();
         Reading {
             completed: Vec::new(),
+            attempts: Vec::new(),
             since: None,
             proxy: proxy.parse().unwrap(),
             read_at_ns,

@@ -1,4 +1,5 @@
-//! One export request, read: which proxy, when, and which gauges of which instances.
+//! One export request, read: which proxy, when, and which gauges of which instances. What is counted, by
+//! version and by endpoint, is read in [`counts`].
 //!
 //! Seen on Envoy 1.40.0 with `track_cluster_stats: {per_endpoint_stats: true}`, a flush each 0.5 s:
 //!
@@ -28,10 +29,11 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use crate::domain::{InstanceId, ProxyId, ServiceName, VersionName};
-use crate::engine::Completed;
+use crate::engine::{Attempts, Completed};
+use counts::Counts;
 
-/// Most gauges in one request: three for each of 20,000 endpoints.
-pub(crate) const POINTS_MAX: usize = 60_000;
+/// Most points in one request: three gauges and two counts for each of 20,000 endpoints.
+pub(crate) const POINTS_MAX: usize = 100_000;
 
 const GAUGES: [(&str, Gauge); 3] = [
     ("cluster.endpoint.rq_active", Gauge::Active),
@@ -43,7 +45,7 @@ const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
 const ENDPOINT_HOSTNAME: &str = "envoy.endpoint_hostname";
 const PROXY_ID: &str = "service.instance.id";
 
-/// The gauges of one proxy that were read at one moment; perhaps only some of that flush.
+/// The gauges and counts of one proxy that were read at one moment; perhaps only some of that flush.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) proxy: ProxyId,
@@ -53,6 +55,7 @@ pub(crate) struct Reading {
     pub(crate) since: Option<u64>,
     pub(crate) points: Vec<Point>,
     pub(crate) completed: Vec<Completed>,
+    pub(crate) attempts: Vec<Attempts>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +96,7 @@ pub(crate) enum Refusal {
     )]
     NoProxyId,
     #[error(
-        "more than {POINTS_MAX} endpoint gauges in one request; set `max_data_points_per_request` \
+        "more than {POINTS_MAX} counts in one request; set `max_data_points_per_request` \
          of the sink"
     )]
     TooManyPoints,
@@ -111,37 +114,32 @@ pub(crate) fn readings(
     let mut budget = POINTS_MAX;
     for resource in &request.resource_metrics {
         let proxy = proxy_id(resource, metadata_id)?;
-        let mut by_time = BTreeMap::<u64, (Vec<Point>, Vec<Completed>)>::new();
+        let mut by_time = BTreeMap::<u64, (Vec<Point>, Counts)>::new();
         for (gauge, point) in gauge_points(resource) {
             budget = budget.checked_sub(1).ok_or(Refusal::TooManyPoints)?;
             if let Some(read) = read_point(gauge, point) {
-                by_time
-                    .entry(point.time_unix_nano)
-                    .or_default()
-                    .0
-                    .push(read);
+                let at = by_time.entry(point.time_unix_nano).or_default();
+                at.0.push(read);
             }
         }
         for point in counts::points(resource) {
             budget = budget.checked_sub(1).ok_or(Refusal::TooManyPoints)?;
-            if let Some(read) = counts::read(point) {
-                by_time
-                    .entry(point.time_unix_nano)
-                    .or_default()
-                    .1
-                    .push(read);
+            if point.read_at_ns() > 0 {
+                let at = by_time.entry(point.read_at_ns()).or_default();
+                at.1.add(point);
             }
         }
-        let readings_of = by_time.into_iter();
-        readings.extend(
-            readings_of.map(|(read_at_ns, (points, completed))| Reading {
+        for (read_at_ns, (points, counts)) in by_time {
+            let (since, completed, attempts) = counts.said();
+            readings.push(Reading {
                 proxy: proxy.clone(),
                 read_at_ns,
-                since: None,
+                since,
                 points,
                 completed,
-            }),
-        );
+                attempts,
+            });
+        }
     }
     Ok(readings)
 }
@@ -189,8 +187,18 @@ fn gauge_of(metric: &Metric) -> Option<Gauge> {
 }
 
 fn read_point(gauge: Gauge, point: &NumberDataPoint) -> Option<Point> {
+    let endpoint = endpoint_key(point)?;
+    (point.time_unix_nano > 0).then_some(Point {
+        endpoint,
+        gauge,
+        value: whole(point)?,
+    })
+}
+
+/// The endpoint that a point is about, if that is an instance.
+fn endpoint_key(point: &NumberDataPoint) -> Option<EndpointKey> {
     let (service, version) = attribute(&point.attributes, CLUSTER_NAME)?.split_once('/')?;
-    let endpoint = EndpointKey {
+    Some(EndpointKey {
         service: service.parse().ok()?,
         version: version.parse().ok()?,
         instance: attribute(&point.attributes, ENDPOINT_HOSTNAME)?
@@ -199,11 +207,6 @@ fn read_point(gauge: Gauge, point: &NumberDataPoint) -> Option<Point> {
         address: attribute(&point.attributes, ENDPOINT_ADDRESS)
             .unwrap_or_default()
             .to_owned(),
-    };
-    (point.time_unix_nano > 0).then_some(Point {
-        endpoint,
-        gauge,
-        value: whole(point)?,
     })
 }
 

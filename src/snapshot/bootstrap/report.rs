@@ -8,7 +8,7 @@ use crate::domain::Span;
 
 /// The metrics that are reported, with a pattern of the full names of their stats. Only clusters
 /// that are named after a version, with a `/`, count.
-const KEPT: [(&str, &str); 11] = [
+const KEPT: [(&str, &str); 15] = [
     (
         "cluster.endpoint.rq_active",
         r"cluster\.[^/]+/.+\.endpoint\..+\.rq_active",
@@ -34,8 +34,8 @@ const KEPT: [(&str, &str); 11] = [
         r"cluster\.[^/]+/.+\.endpoint\..+\.rq_error",
     ),
     (
-        "cluster.upstream_rq_xx",
-        r"cluster\.[^/]+/.+\.upstream_rq_[1-5]xx",
+        "cluster.upstream_rq",
+        r"cluster\.[^/]+/.+\.upstream_rq_[1-5][0-9][0-9]",
     ),
     (
         "cluster.upstream_rq_completed",
@@ -46,6 +46,19 @@ const KEPT: [(&str, &str); 11] = [
         r"cluster\.[^/]+/.+\.upstream_rq_time",
     ),
     (
+        "cluster.upstream_cx_protocol_error",
+        r"cluster\.[^/]+/.+\.upstream_cx_protocol_error",
+    ),
+    (
+        "cluster.upstream_rq_timeout",
+        r"cluster\.[^/]+/.+\.upstream_rq_timeout",
+    ),
+    (
+        "cluster.upstream_rq_retry",
+        r"cluster\.[^/]+/.+\.upstream_rq_retry",
+    ),
+    ("cluster.grpc", r"cluster\.[^/]+/.+\.grpc\.[0-9]+"),
+    (
         "cluster.membership_healthy",
         r"cluster\.[^/]+/.+\.membership_healthy",
     ),
@@ -55,12 +68,43 @@ const KEPT: [(&str, &str); 11] = [
     ),
 ];
 
-/// Copies of the stats of a cluster for parts of its traffic; kept, they would be counted twice.
-const COPIES: &str = r"cluster\..+\.(canary|external|internal|zone\..+)\.upstream_rq_[a-z0-9]+";
+/// Copies of the stats of a cluster for parts of its traffic, and attempts that were repeated; kept, they
+/// would be counted with the rest, for a conversion sums up what has the same name and tags.
+const COPIES: &str =
+    r"cluster\..+\.(canary|external|internal|retry|zone\..+)\.upstream_rq_[a-z0-9_]+";
 
 /// The name of a cluster that is named after a version, whole. Envoy's own tag ends at the first dot,
 /// so the versions `1.2` and `1.3` would be counted as one. Counts per endpoint are not affected.
-const CLUSTER_TAG: &str = r"^cluster\.(([^/]+/.+?)\.)(?:(?:canary|external|internal|zone\..+)\.)?(?:upstream_rq|membership)_[a-z0-9_]+$";
+const CLUSTER_TAG: &str = r"^cluster\.(([^/]+/.+?)\.)(?:(?:(?:canary|external|internal|retry|zone\..+)\.)?(?:upstream_rq|upstream_cx|membership)_[a-z0-9_]+|grpc\.[0-9]+)$";
+
+/// The status of gRPC calls, which Envoy has in the name alone.
+const GRPC_TAG: &str = r"^cluster\.[^/]+/.+?\.grpc(\.([0-9]+))$";
+
+/// Edges of time in which answers are counted, in milliseconds: 13 in ten times the time, so that a
+/// threshold is off by 12 % at most. Envoy counts whole milliseconds, and tells two digits apart.
+const EDGES_MS: [f64; 13] = [
+    1.0, 1.2, 1.5, 1.7, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0,
+];
+
+/// The last edge: what takes longer took too long.
+const EDGE_MS_MAX: f64 = 60_000.0;
+
+/// All edges in milliseconds, with those that are asked for.
+fn edges(wanted: &[Span]) -> Vec<f64> {
+    let decades = [1.0, 10.0, 100.0, 1_000.0, 10_000.0];
+    let grid = decades
+        .iter()
+        .flat_map(|decade| EDGES_MS.map(|edge| edge * decade));
+    let grid = grid.filter(|edge| edge.fract() == 0.0 && *edge <= EDGE_MS_MAX);
+    let wanted = wanted
+        .iter()
+        .map(|edge| edge.duration().as_secs_f64() * 1e3);
+    // What took less than a millisecond was counted as none.
+    let mut all: Vec<f64> = std::iter::once(0.5).chain(grid).chain(wanted).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    all
+}
 
 /// The part of a bootstrap that sets reporting by LRS up.
 pub(super) const BY_LRS: &str = "
@@ -74,7 +118,7 @@ cluster_manager:
 ";
 
 /// The part of a bootstrap that sets reporting by metrics up.
-pub(super) fn by_otlp(node_id: &str, flush_interval: Span) -> String {
+pub(super) fn by_otlp(node_id: &str, flush_interval: Span, latency_edges: &[Span]) -> String {
     let flush = flush_interval.duration();
     let mut yaml = format!(
         "
@@ -84,6 +128,11 @@ stats_config:
   stats_tags:
     # Envoy's own tag for the cluster ends at the first dot of its name.
     - {{ tag_name: tidegate.cluster, regex: '{CLUSTER_TAG}' }}
+    - {{ tag_name: tidegate.grpc_status, regex: '{GRPC_TAG}' }}
+  # How long answers took is compared at these edges, in milliseconds.
+  histogram_bucket_settings:
+    - match: {{ suffix: upstream_rq_time }}
+      buckets: {:?}
 stats_sinks:
   - name: envoy.stat_sinks.open_telemetry
     typed_config:
@@ -103,6 +152,7 @@ stats_sinks:
 ",
         flush.as_secs(),
         flush.subsec_millis(),
+        edges(latency_edges),
         quoted(node_id)
     );
     yaml.push_str(&matcher(COPIES, "drop", "DropAction", ""));

@@ -122,6 +122,7 @@ fn every_option_is_in_the_text() {
         xds_address: ("tidegate.internal".into(), 18_500),
         admin_address: ("127.0.0.2".into(), 9902),
         flush_interval: Span::millis(1250),
+        latency_edges: vec![Span::millis(275), Span::millis(250)],
         shape: Shape::OwnListeners,
         tls: Some("/run/tls/".into()),
         variant: Variant::Sotw,
@@ -136,6 +137,9 @@ fn every_option_is_in_the_text() {
         r#"{ address: "tidegate.internal", port_value: 18500 }"#,
         r#"{ address: "127.0.0.2", port_value: 9902 }"#,
         "stats_flush_interval: 1.250s",
+        "buckets: [0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 17.0, 20.0, 25.0, 30.0, ",
+        ", 200.0, 250.0, 275.0, 300.0, ",
+        ", 40000.0, 50000.0, 60000.0]\n",
         "api_type: GRPC\n",
         "metric_name: cluster.endpoint.rq_active\n",
         "route_config_name: cart",
@@ -145,7 +149,7 @@ fn every_option_is_in_the_text() {
         r#"path: "/run/tls/ca.yaml""#,
         r#"--node-id "edge \"1\": a" --node-cluster edge "#,
         "--region eu --zone eu-1 --xds tidegate.internal:18500 --admin 127.0.0.2:9902 \
-         --flush-interval 1250ms --tls /run/tls/ --sotw --own-listeners",
+         --flush-interval 1250ms --latency-edge 275ms --latency-edge 250ms --tls /run/tls/ --sotw --own-listeners",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }

@@ -193,7 +193,7 @@ pub(super) fn gateway_resources(plan: &Plan, gateway: &Gateway) -> Result<Resour
         } else {
             let routes = route::listener_routes(plan, &name, &declared.routes).map_err(misfit)?;
             add(ResourceKind::Route, &name, routes);
-            listener::http(&name, gateway, declared)
+            listener::http(&name, gateway, declared, |service| plan.service(service))
         };
         add(ResourceKind::Listener, &name, listener.map_err(misfit)?);
     }

@@ -34,7 +34,7 @@ fn names_follow_ports_and_are_unique() {
 #[test]
 fn an_http_listener_asks_for_its_routes_and_says_nothing_of_versions() {
     let gateway = samples::plan().gateways.remove(0);
-    let listener = http("mesh/10000", &gateway, &gateway.listeners[0]);
+    let listener = http("mesh/10000", &gateway, &gateway.listeners[0], |_| None);
     let listener = EnvoyListener::decode(listener.unwrap().as_slice()).unwrap();
     let manager: HttpConnectionManager = config(&listener);
     let Some(RouteSpecifier::Rds(rds)) = manager.route_specifier else {
@@ -89,11 +89,22 @@ fn a_listener_is_tcp_when_its_service_is() {
 }
 
 fn with_overlays(gateway_json: &str, listener_json: &str) -> HttpConnectionManager {
-    let mut gateway = samples::plan().gateways.remove(0);
+    before_service(Protocol::Http1, gateway_json, listener_json)
+}
+
+fn before_service(
+    protocol: Protocol,
+    gateway_json: &str,
+    listener_json: &str,
+) -> HttpConnectionManager {
+    let mut plan = samples::plan();
+    plan.services[0].protocol = protocol;
+    let mut gateway = plan.gateways.remove(0);
     let of = |json| samples::overlay(OverlayPart::HttpConnectionManager, json);
     gateway.overlay = Some(of(gateway_json));
     gateway.listeners[0].overlay = Some(of(listener_json));
-    let listener = http("mesh/1", &gateway, &gateway.listeners[0]).unwrap();
+    let find = |name: &ServiceName| plan.service(name);
+    let listener = http("mesh/1", &gateway, &gateway.listeners[0], find).unwrap();
     config(&EnvoyListener::decode(listener.as_slice()).unwrap())
 }
 
@@ -120,6 +131,27 @@ fn users_filters_stand_before_the_router_the_gateways_first() {
     assert_eq!(names(&cors("a"), &cors("b")), ["a", "b", generated]);
     let own = format!("{}, {router}", cors("a"));
     assert_eq!(names(&own, &cors("b")), ["a", "b", "mine"]);
+}
+
+#[test]
+fn calls_are_counted_by_status_next_to_the_router_where_a_service_speaks_grpc() {
+    let cors = filter("cors", r#"cors.v3.Cors""#);
+    let own = filter("own", r#"grpc_stats.v3.FilterConfig""#);
+    let router = "envoy.filters.http.router";
+    for (protocol, own, want) in [
+        (Protocol::Http2, &cors, &["cors", router][..]),
+        (
+            Protocol::Grpc,
+            &cors,
+            &["cors", "envoy.filters.http.grpc_stats", router],
+        ),
+        (Protocol::Grpc, &own, &["own", router]),
+    ] {
+        let filters = format!(r#"{{"http_filters": [{own}]}}"#);
+        let manager = before_service(protocol, &filters, "{}");
+        let names = manager.http_filters.iter().map(|filter| &*filter.name);
+        assert_eq!(names.collect::<Vec<_>>(), want, "{protocol:?} {own}");
+    }
 }
 
 #[test]
