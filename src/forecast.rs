@@ -9,13 +9,11 @@
 //! Nothing is planned a second time here: what is forecast is what the engine decided while it was played, so
 //! the two cannot disagree. What is made up or assumed is said in the forecast. Knows no clock and no I/O.
 
-mod detection;
 mod measured;
 mod notes;
 mod proxies;
 mod report;
 
-pub use detection::{Question, sees_within};
 pub use notes::PartKind;
 pub use proxies::{CannotProve, ProxyForecast};
 pub use report::{

@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod domain;
 pub mod engine;
 pub mod forecast;
+pub mod gates;
 #[cfg(feature = "harness-adapter")]
 pub mod harness;
 pub mod observe;

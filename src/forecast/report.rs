@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::notes::{Hold, Note, Notes, Part};
 use super::proxies::ProxyForecast;
-use super::{Ask, Fleet, PartKind, Question, measured, sees_within};
+use super::{Ask, Fleet, PartKind, measured};
 use crate::domain::{
     FALSE_ALARM, Freeze, GateName, InstanceId, PolicyName, Rollout, RolloutName, ServiceName,
     Share, Span, Strategy, Time, VersionName, Weight, counted,
 };
 use crate::engine::{FrozenView, HEADROOM_PERCENT, Outcome};
+use crate::gates::{Question, sees_within};
 use crate::sim::{RolloutReport, Times};
 
 /// What documents would do.
