@@ -27,6 +27,7 @@ mod facts;
 mod hooks;
 mod instances;
 mod invariants;
+mod judging;
 mod moments;
 mod operate;
 mod planning;
@@ -57,6 +58,9 @@ pub use event::{
 };
 pub use facts::tally::{Answers, Heard, Reporter, Taken, Tally, Tried};
 pub use invariants::{Violation, check_plan, check_record};
+pub use judging::{
+    BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateView, Point, SlowEvidence, Verdict,
+};
 pub use moments::Standing;
 pub use planning::plan;
 pub use record::{
@@ -66,9 +70,9 @@ pub use record::{
 pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
-    AskState, AskStatus, Asks, Bake, Batch, HookState, HookStatus, Hooks, IllegalRecord,
-    InstanceState, Kept, Lane, Pause, Report, Requests, RolloutState, Roster, ServiceState, Stand,
-    Started, State, VersionState,
+    AskState, AskStatus, Asks, Bake, Batch, GateState, HookState, HookStatus, Hooks, IllegalRecord,
+    InstanceState, Kept, KeptTrial, Lane, Pause, Report, Requests, RolloutState, Roster,
+    ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
@@ -110,7 +114,8 @@ impl Engine {
     /// An engine that goes on where the journal ends. The effects publish the same plan as before
     /// and make hook calls again that had no answer.
     pub fn recover(state: State, now: Time) -> (Self, Vec<Effect>) {
-        let facts = Facts::at_start(&state, now);
+        let mut facts = Facts::at_start(&state, now);
+        judging::resume(&mut facts, &state.rollouts, now);
         let waits = Waits::default();
         let touched = BTreeSet::new();
         let mut engine = Self {
@@ -336,6 +341,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
 
 /// Looks at each service until nothing more can be decided.
 fn settle(turn: &mut Turn<'_>) {
+    judging::weigh(turn);
     turn.everywhere = barrier::everywhere(turn.state, turn.facts);
     let services = rules::in_turn(turn);
     for _ in 0..PASSES_MAX {

@@ -21,6 +21,8 @@ mod fleet;
 mod forecast;
 #[path = "engine/found.rs"]
 mod found;
+#[path = "engine/gates.rs"]
+mod gates;
 #[path = "engine/gitops.rs"]
 mod gitops;
 #[path = "engine/load.rs"]
@@ -37,6 +39,8 @@ mod moments;
 mod properties;
 #[path = "engine/repeated.rs"]
 mod repeated;
+#[path = "engine/requests.rs"]
+mod requests;
 #[path = "engine/rules.rs"]
 mod rules;
 #[path = "engine/sample.rs"]

@@ -87,6 +87,7 @@ fn rollout() -> RolloutView {
         batch: 2,
         part: None,
         blockers: vec![blocker()],
+        gates: Vec::new(),
         notes: vec!["edge-8 is lost".into()],
         report: ReportView {
             drained: vec![DrainView {

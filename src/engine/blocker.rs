@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::{self, Rule};
 use super::{HookAction, Moment, Standing};
 use crate::domain::{
-    Approval, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span, ThenDo, Time,
-    VersionName, Weight, counted,
+    Approval, GateName, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span,
+    ThenDo, Time, VersionName, Weight, counted,
 };
 
 /// A wait, and since when.
@@ -194,8 +194,23 @@ pub enum Wait {
         number: u32,
         /// Of so many.
         of: usize,
-        /// How long.
+        /// How long, or how long at most.
         span: Span,
+        /// What gates have not proven yet, if it may end before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing: Option<String>,
+    },
+    /// Its time is over, and a gate may still prove it.
+    Unproven {
+        /// What is missing.
+        says: String,
+    },
+    /// A gate has raised an alarm, and does not know yet whether it is the version or one instance.
+    Weighing {
+        /// Which.
+        gate: GateName,
+        /// What was counted.
+        says: String,
     },
     /// The service's stable version is not the one that the rollout must start from.
     WrongStart {
@@ -259,7 +274,7 @@ impl Wait {
             Self::Frozen { .. } => "`tidegate unfreeze`, or `tidegate rollout override`",
             Self::Rule { .. } => rules::HINT,
             Self::Step { .. } => "`tidegate rollout promote` ends the step",
-            Self::Bake { .. } => "`tidegate rollout skip` ends the bake",
+            Self::Bake { .. } | Self::Unproven { .. } => "`tidegate rollout skip` ends the bake",
             Self::Barrier { .. } => "`tidegate proxies` shows what each has acknowledged",
             Self::DocumentDeleted => "apply the document again, or `tidegate rollout abort`",
             Self::DocumentDiffers { .. } => "`tidegate rollout abort`, or use a new rollout name",
@@ -283,6 +298,9 @@ impl Wait {
             Self::NoGateway => "apply a Gateway document that selects your proxies",
             Self::NoStable => "register a healthy instance of the version that serves now",
             Self::WrongStart { .. } => "correct `from` in the rollout's document",
+            Self::Weighing { .. } => {
+                "`tidegate evidence` shows each instance; `tidegate rollout abort` goes back"
+            }
             Self::Hook { .. } | Self::OtherRollout { .. } | Self::Ready { .. } => return None,
         })
     }
@@ -309,8 +327,24 @@ impl fmt::Display for Wait {
                 "{version} can carry {carries} of the traffic and is to get {share}: {} missing",
                 counted(*missing, "instance"),
             ),
-            Self::Step { number, of, span } => {
-                write!(f, "step {number} of {of} stays for {span}")
+            Self::Step {
+                number,
+                of,
+                span,
+                missing,
+            } => match missing {
+                None => write!(f, "step {number} of {of} stays for {span}"),
+                Some(missing) => write!(
+                    f,
+                    "step {number} of {of} stays until it is proven, at most for {span}: {missing}"
+                ),
+            },
+            Self::Unproven { says } => write!(f, "baking until it is proven: {says}"),
+            Self::Weighing { gate, says } => {
+                write!(
+                    f,
+                    "gate {gate} finds it worse ({says}), and weighs whether it is one instance"
+                )
             }
             Self::Bake { span, holdback: 0 } => write!(f, "baking for {span}"),
             Self::Bake { span, holdback } => {

@@ -2,6 +2,7 @@
 //! are wanted, and how it ends.
 
 use super::instances::{begin_leaving, stage_of};
+use super::judging::{self, Proven};
 use super::state::{Bake, RolloutState, Started};
 use super::turn::{Subject, Turn};
 use super::{Actor, Cause, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait};
@@ -176,7 +177,16 @@ impl Course {
             Bake::Began(at) if Span::between(at, turn.now) < span => {
                 turn.wait(self.subject(), Wait::Bake { span, holdback });
             }
-            Bake::Began(_) => turn.record(Record::BakeDone { rollout }),
+            Bake::Began(at) => {
+                let over = Span::between(span.after(at), turn.now);
+                match judging::bake_is_proven(turn, &rollout, over) {
+                    Proven::Yes(_) | Proven::Unproven(_) => {
+                        turn.record(Record::BakeDone { rollout });
+                    }
+                    Proven::NotYet(says) => turn.wait(self.subject(), Wait::Unproven { says }),
+                    Proven::Held => {}
+                }
+            }
             Bake::Done => return true,
         }
         false

@@ -15,8 +15,10 @@ use tally::Tally;
 use traffic::Traffic;
 pub(super) use witness::Witness;
 
+use super::judging::Judged;
 use super::{LoadReport, Source, State};
-use crate::domain::{Generation, InstanceId, Nack, ProxyId, ServiceName, Span, Time};
+use crate::domain::{Generation, InstanceId, Nack, ProxyId, RolloutName, ServiceName, Span, Time};
+use crate::gates::Baseline;
 
 /// Everything observed since the start.
 #[derive(Debug, Default)]
@@ -33,6 +35,12 @@ pub(super) struct Facts {
     pub(super) asking: BTreeMap<String, Asking>,
     /// What addresses were asked that house rules depend on, and what they answered.
     pub(super) questions: BTreeMap<String, Asked>,
+    /// The trials of the gates of rollouts that run.
+    pub(super) judged: BTreeMap<RolloutName, Judged>,
+    /// What stable versions are like.
+    pub(super) baselines: BTreeMap<ServiceName, Baseline>,
+    /// When counts were last weighed.
+    pub(super) weighed: Option<Time>,
     /// How many requests proxies have counted, and how they ended.
     pub(super) tally: Tally,
     /// How many requests a second that makes.

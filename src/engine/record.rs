@@ -15,10 +15,13 @@ pub use parts::{HookAction, HookCall, Origin, Outcome, Split, Turned};
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::tally::Heard;
+use super::judging::Decision;
+use super::state::KeptTrial;
 use super::{Actor, Stage};
 use crate::domain::{
-    Documents, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity, Rollout,
-    RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
+    Documents, GateName, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity,
+    Rollout, RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
 };
 
 /// A decision, or a fact that decisions rest on and that must outlive a restart.
@@ -93,6 +96,15 @@ pub enum Record {
         by: Actor,
         /// Why.
         reason: Option<String>,
+    },
+    /// A gate has found something that matters.
+    GateDecided {
+        /// The rollout.
+        rollout: RolloutName,
+        /// The gate.
+        gate: GateName,
+        /// What it found, and what follows.
+        decision: Box<Decision>,
     },
     /// A hook said something new, or what it said is passed over.
     HookAnswered {
@@ -413,6 +425,15 @@ pub enum Record {
         version: VersionName,
         /// The generation without it.
         generation: Generation,
+    },
+    /// How far the trials of a rollout's gates have come.
+    Weighed {
+        /// The rollout.
+        rollout: RolloutName,
+        /// Its trials.
+        trials: Vec<KeptTrial>,
+        /// Where counting stands.
+        heard: Vec<Heard>,
     },
     /// A wave is done.
     WaveDone {

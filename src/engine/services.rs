@@ -9,8 +9,8 @@ use super::instances::{
 use super::state::RolloutState;
 use super::turn::{Subject, Turn};
 use super::{
-    Origin, Outcome, Record, ServiceState, Stage, StageKind, Stand, State, Wait, capacity, moments,
-    rolling, rules, shift, wanted, waves,
+    Origin, Outcome, Record, ServiceState, Stage, StageKind, Stand, State, Wait, capacity, judging,
+    moments, rolling, rules, shift, wanted, waves,
 };
 use crate::domain::{
     Generation, InstanceSource, Rollout, RolloutName, Service, ServiceName, Strategy, VersionName,
@@ -135,8 +135,10 @@ fn run(
     {
         return;
     }
+    judging::decide(turn, name);
     let rollout = &turn.state.rollouts[name];
-    let holds = held(turn, rollout);
+    let mut holds = held(turn, rollout);
+    holds.extend(judging::weighs(turn, name));
     let may_step = clear && holds.is_empty();
     // What has begun is finished, so rules are asked again where something would begin.
     let rules = rules::freezes(turn, rollout);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Proof, Stage};
+use super::{GateView, Outcome, Proof, Stage};
 use crate::domain::{
     Generation, InstanceId, Locality, Nack, ProxyId, RolloutName, ServiceName, Time, VersionName,
 };
@@ -170,6 +170,9 @@ pub struct RolloutView {
     pub part: Option<PartView>,
     /// What it waits for.
     pub blockers: Vec<BlockerView>,
+    /// How its gates stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateView>,
     /// Things to know that do not stop it.
     pub notes: Vec<String>,
     /// What has been measured so far.

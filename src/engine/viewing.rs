@@ -1,6 +1,7 @@
 //! State and facts → view.
 
 use super::facts::{Facts, ProxyFacts};
+use super::judging;
 use super::planning::plan;
 use super::state::{Bake, RolloutState};
 use super::turn::Subject;
@@ -10,9 +11,7 @@ use super::{
     ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State, VersionView,
     View, Wait,
 };
-use crate::domain::{
-    BUILT_IN_GATE, ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time,
-};
+use crate::domain::{ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time};
 
 /// What is said of an instance that is kept although its source no longer knows it.
 const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
@@ -137,9 +136,6 @@ impl Seen<'_> {
                 .count(|stand| stand.version == spec.to && stand.stage == StageKind::Serving)
         });
         let mut notes = Vec::new();
-        if spec.gates.iter().any(|gate| gate.as_str() != BUILT_IN_GATE) {
-            notes.push("its gates are accepted but not judged yet".to_owned());
-        }
         if let Some(by) = &rollout.overridden {
             let reason = by.reason.as_deref().unwrap_or_default();
             notes.push(format!("house rules are overridden by {}: {reason}", by.by));
@@ -165,6 +161,7 @@ impl Seen<'_> {
             batch: rollout.batches_done + running_batches(rollout),
             part: part(rollout),
             blockers: self.blockers(&Subject::Rollout(spec.name.clone())),
+            gates: judging::views(self.state, self.facts, rollout, self.now),
             notes,
             report: ReportView {
                 drained: report

@@ -10,6 +10,7 @@ use tidegate::domain::{
 };
 use tidegate::engine::{Completed, InstanceLoad, LoadReport, ProxyEvent, Source};
 
+use crate::requests::{Counted, Habit};
 use crate::sample::{Chance, identity};
 use crate::truth::Seen;
 
@@ -48,6 +49,9 @@ pub(crate) struct Proxy {
     /// It counts so many requests a second, if it counts them at all.
     pub(crate) counts: Option<u64>,
     counted: u64,
+    /// How its requests go, if they are counted in full.
+    pub(crate) requests_of: Option<Habit>,
+    sent: Counted,
     /// Its clock minus ours, in nanoseconds.
     clock_ahead_ns: i64,
     next_report: Time,
@@ -70,6 +74,8 @@ impl Proxy {
             requests: Vec::new(),
             counts: None,
             counted: 0,
+            requests_of: None,
+            sent: Counted::default(),
             clock_ahead_ns: 0,
             next_report: now,
             reports: VecDeque::new(),
@@ -94,6 +100,7 @@ impl Proxy {
     pub(crate) fn die(&mut self) {
         self.runs = false;
         self.in_force = None;
+        self.sent = Counted::default();
         self.requests.clear();
         self.reports.clear();
         self.told.clear();
@@ -199,6 +206,11 @@ impl Proxy {
         self.requests.push((taker, end));
     }
 
+    /// So many requests it has sent to a version.
+    pub(crate) fn sent_to(&self, version: &str) -> u64 {
+        self.sent.of(version)
+    }
+
     /// What it has counted so far; all of it is of the first version.
     fn count(&mut self) -> Vec<Completed> {
         let Some(rate) = self.counts else {
@@ -231,13 +243,18 @@ impl Proxy {
                 }));
             }
         }
+        let (mut completed, mut attempts) = (self.count(), Vec::new());
+        if let Some((habit, plan)) = self.requests_of.as_ref().zip(self.in_force.as_ref()) {
+            self.sent.send(habit, plan, REPORTS_PER_SECOND, chance);
+            (completed, attempts) = self.sent.say(plan);
+        }
         let read_at = now.as_nanosecond() + i128::from(self.clock_ahead_ns);
         let report = LoadReport {
             source: Source::Otlp,
             read_at_ns: u64::try_from(read_at).unwrap_or(0),
             instances,
-            completed: self.count(),
-            attempts: Vec::new(),
+            completed,
+            attempts,
             since: None,
         };
         let last = self.reports.back().map_or(now, |(at, _)| *at);

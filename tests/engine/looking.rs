@@ -1,5 +1,6 @@
 //! What a story looks at: phases, stages, weights, and the sentences of what is waited for.
 
+use tidegate::domain::InstanceId;
 use tidegate::engine::{Phase, RolloutView, StageKind};
 
 use crate::sample::name;
@@ -52,6 +53,26 @@ impl World {
             cart.instances
                 .count(|s| s.version.as_str() == version && s.stage == StageKind::Serving)
         })
+    }
+
+    /// Who of a version serves.
+    pub(crate) fn serving_ids(&self, version: &str) -> Vec<InstanceId> {
+        let cart = self.engine.state().services.get(&name("cart"));
+        cart.map_or_else(Vec::new, |cart| {
+            let serving = cart
+                .instances
+                .select(|s| s.version.as_str() == version && s.stage == StageKind::Serving);
+            serving.into_keys().cloned().collect()
+        })
+    }
+
+    /// The journal in sentences.
+    pub(crate) fn history(&self) -> Vec<String> {
+        self.truth
+            .journal
+            .iter()
+            .map(|entry| entry.record.to_string())
+            .collect()
     }
 
     /// `version:weight` of each routed version as last published, in order.

@@ -13,6 +13,7 @@ impl Record {
             | Self::BatchDone { rollout, .. }
             | Self::BakeBegan { rollout }
             | Self::BakeDone { rollout }
+            | Self::GateDecided { rollout, .. }
             | Self::HookAnswered { rollout, .. }
             | Self::HookCalled { rollout, .. }
             | Self::HookDone { rollout, .. }
@@ -32,6 +33,7 @@ impl Record {
             | Self::StepReached { rollout, .. }
             | Self::StepSkipped { rollout, .. }
             | Self::WaveDone { rollout, .. }
+            | Self::Weighed { rollout, .. }
             | Self::WaveRolledBack { rollout, .. }
             | Self::WeightsChosen { rollout, .. } => Some(rollout),
             Self::HookAsked { ask, .. } => Some(&ask.rollout),

@@ -64,6 +64,15 @@ impl fmt::Display for Record {
                     because(reason.as_ref())
                 )
             }
+            Self::GateDecided {
+                rollout,
+                gate,
+                decision,
+            } => write!(
+                f,
+                "{rollout}: gate {gate}: {} ({}); {}",
+                decision.verdict, decision.says, decision.follows
+            ),
             Self::HookCalled {
                 rollout,
                 call,
@@ -303,6 +312,21 @@ impl fmt::Display for Record {
             Self::WaveDone { rollout, wave } => write!(f, "{rollout}: wave {wave} is done"),
             Self::WaveRolledBack { rollout, wave } => {
                 write!(f, "{rollout}: wave {wave} is rolled back")
+            }
+            Self::Weighed {
+                rollout, trials, ..
+            } => {
+                write!(f, "{rollout}: its gates have weighed")?;
+                trials.iter().try_for_each(|trial| {
+                    let decades = trial.trial.ln_e().max(0.0) / std::f64::consts::LN_10;
+                    let needed = trial.trial.needed() / std::f64::consts::LN_10;
+                    let (new, stable) = trial.trial.compared();
+                    let gate = &trial.gate.name;
+                    write!(
+                        f,
+                        " {gate} {decades:.1} of {needed:.1} decades ({new} vs {stable} requests)"
+                    )
+                })
             }
             Self::WeightsChosen {
                 service,

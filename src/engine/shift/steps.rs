@@ -6,6 +6,7 @@ use crate::domain::{
 };
 use crate::engine::capacity::{carries, missing};
 use crate::engine::course::Course;
+use crate::engine::judging::{self, Proven};
 use crate::engine::rules::{self, Move};
 use crate::engine::turn::Turn;
 use crate::engine::{
@@ -208,17 +209,39 @@ fn approved(
 /// Why a step is over, if it is.
 fn stayed(turn: &mut Turn<'_>, course: &Course, step: &RolloutStep, took: Span) -> Option<String> {
     let stay = step.stay;
-    // Nothing judges the gates here, so a proof never comes before its time is up.
-    let span = stay.until_proven.unwrap_or_default().max(stay.at_least);
+    let asked = stay
+        .until_proven
+        .filter(|_| !course.state(turn).spec.gates.is_empty());
+    let span = match asked {
+        None => stay.until_proven.unwrap_or_default().max(stay.at_least),
+        Some(_) => stay.at_least,
+    };
+    let mut missing = None;
     if took >= span {
-        return Some(if span.is_zero() {
-            "in force".to_owned()
-        } else {
-            format!("in force for {span}")
-        });
+        let Some(limit) = asked else {
+            return Some(if span.is_zero() {
+                "in force".to_owned()
+            } else {
+                format!("in force for {span}")
+            });
+        };
+        match judging::step_is_proven(turn, &course.name, took, limit) {
+            Proven::Yes(why) | Proven::Unproven(why) => return Some(why),
+            Proven::NotYet(says) => missing = Some(says),
+            Proven::Held => return None,
+        }
     }
     let state = course.state(turn);
     let (number, of) = (state.steps_done + 1, state.steps.len());
-    turn.wait(course.subject(), Wait::Step { number, of, span });
+    let span = asked.unwrap_or_default().max(span);
+    turn.wait(
+        course.subject(),
+        Wait::Step {
+            number,
+            of,
+            span,
+            missing,
+        },
+    );
     None
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{RolloutState, State};
-use crate::domain::{Documents, Gate};
+use crate::domain::{Documents, Gate, GateName, RolloutName};
 
 impl State {
     pub(super) fn put_in_force(&mut self, documents: &Documents) {
@@ -29,6 +29,12 @@ impl State {
             let kept = kept.find(|gate| gate.name == *name).map(Cow::Borrowed);
             kept.or_else(|| self.documents.gate(name))
         })
+    }
+
+    /// One of them.
+    pub fn gate_of(&self, rollout: &RolloutName, gate: &GateName) -> Option<Gate> {
+        let mut gates = self.gates_of(self.rollouts.get(rollout)?);
+        gates.find(|known| known.name == *gate).map(Cow::into_owned)
     }
 }
 

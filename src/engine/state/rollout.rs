@@ -1,13 +1,17 @@
 //! A rollout's part of the state.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::asks::Asks;
+use super::gates::{GateState, KeptTrial};
 use super::hooks::{HookStatus, Hooks};
 use crate::domain::{
-    Approval, Gate, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span, StepAction,
-    Strategy, Time, VersionName,
+    Approval, Gate, GateName, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span,
+    StepAction, Strategy, Time, VersionName,
 };
+use crate::engine::facts::tally::Heard;
 use crate::engine::{Actor, Origin, Outcome, Part, Proof, Record, Turned};
 
 /// A rollout, running or ended.
@@ -53,6 +57,12 @@ pub struct RolloutState {
     /// The hooks that were asked whether it may go on, for what is not over yet.
     #[serde(default, skip_serializing_if = "Asks::is_empty")]
     pub asks: Asks,
+    /// What its gates have to do with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gates: BTreeMap<GateName, GateState>,
+    /// Where counting stood when its trials were last written down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<Heard>,
     /// The rollouts that it superseded, and those that they had.
     pub superseded: Vec<RolloutName>,
     /// So many batches are done.
@@ -186,6 +196,8 @@ impl RolloutState {
             approved: false,
             hooks: Hooks::default(),
             asks: Asks::default(),
+            gates: BTreeMap::new(),
+            heard: Vec::new(),
             superseded: Vec::new(),
             batches_done: 0,
             bake: Bake::Ahead,
@@ -276,6 +288,14 @@ impl RolloutState {
 
     pub(super) fn apply(&mut self, record: &Record, at: Time) {
         match record {
+            // That it is watched is no progress.
+            Record::Weighed { trials, heard, .. } => {
+                self.keep(trials, heard);
+                return;
+            }
+            Record::GateDecided { gate, decision, .. } => {
+                self.gates.entry(gate.clone()).or_default().decide(decision);
+            }
             Record::RolloutStarted {
                 from,
                 desired,
@@ -403,8 +423,18 @@ impl RolloutState {
         }
     }
 
+    fn keep(&mut self, trials: &[KeptTrial], heard: &[Heard]) {
+        for trial in trials {
+            let known = self.gates.entry(trial.gate.name.clone()).or_default();
+            known.kept = Some(Box::new(trial.clone()));
+        }
+        self.heard = heard.to_vec();
+    }
+
     fn end(&mut self, at: Time, outcome: Outcome) {
         self.ended = Some((at, outcome));
+        self.gates.values_mut().for_each(|gate| gate.kept = None);
+        self.heard.clear();
         self.lanes.clear();
         self.asks = Asks::default();
     }

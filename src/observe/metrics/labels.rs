@@ -40,6 +40,8 @@ impl BlockerLabels {
             Wait::Rule { .. } => "rule",
             Wait::RunDiffers { .. } => "runDiffers",
             Wait::Step { .. } => "step",
+            Wait::Unproven { .. } => "unproven",
+            Wait::Weighing { .. } => "weighing",
             Wait::WrongStart { .. } => "wrongStart",
         };
         Self { kind }

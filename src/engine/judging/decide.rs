@@ -1,0 +1,213 @@
+//! What follows when a gate raises an alarm.
+//!
+//! Acting comes in two moves. While it is not known whether the version is worse or one instance of it, nothing
+//! more begins ([`weighs`]). Then the rollout goes back, holds, or the instance is taken out and another one is
+//! judged in its place; a second one in the same rollout is the version's fault.
+
+use super::shown::{self, Decision, Follows, Verdict};
+use super::weigh;
+use crate::domain::{GateName, InstanceId, OnOneBadBox, OnWorse, RolloutName};
+use crate::engine::course::Course;
+use crate::engine::instances::{begin_leaving, stage_of};
+use crate::engine::turn::Turn;
+use crate::engine::{Actor, Cause, GateState, Record, Turned, Wait};
+use crate::gates::{Alarm, Telling};
+
+/// Instances that a gate takes out in one rollout before it is the version's fault.
+const BOXES_MAX: usize = 1;
+
+/// Acts on the alarms of a rollout's gates.
+pub(in crate::engine) fn decide(turn: &mut Turn<'_>, name: &RolloutName) {
+    let Some(judged) = turn.facts.judged.get(name) else {
+        return;
+    };
+    if turn.state.rollouts[name].turned.is_some() {
+        return;
+    }
+    let alarms = judged.trials().filter_map(|one| {
+        let gate = one.gate.name.clone();
+        let alarm = one.trial.alarm()?;
+        Some((gate, alarm))
+    });
+    let alarms: Vec<(GateName, Alarm)> = alarms.collect();
+    for (gate, alarm) in alarms {
+        let state = &turn.state.rollouts[name];
+        if state.turned.is_some() || state.gates.get(&gate).is_some_and(GateState::is_settled) {
+            continue;
+        }
+        act(turn, name, &gate, alarm);
+    }
+}
+
+fn act(turn: &mut Turn<'_>, name: &RolloutName, gate: &GateName, alarm: Alarm) {
+    let state = &turn.state.rollouts[name];
+    let Some(declared) = turn.state.gate_of(name, gate) else {
+        return;
+    };
+    let on_worse = state.spec.on_worse(&declared);
+    let taken_out = state.gates.get(gate).map_or(0, GateState::taken_out);
+    match alarm.telling {
+        Telling::Undecided => {}
+        Telling::OneBox(suspect) if taken_out < BOXES_MAX => {
+            let instance = suspect.instance;
+            match declared.on_one_bad_box {
+                OnOneBadBox::Replace => take_out(turn, name, gate, instance, alarm.says),
+                OnOneBadBox::Pause => {
+                    let verdict = Verdict::OneBox { instance };
+                    hold(turn, name, gate, verdict, alarm.says);
+                }
+                OnOneBadBox::Rollback => {
+                    go_back(
+                        turn,
+                        name,
+                        gate,
+                        Verdict::OneBox { instance },
+                        alarm.says,
+                        on_worse,
+                    );
+                }
+            }
+        }
+        Telling::OnlyOne if declared.on_one_bad_box == OnOneBadBox::Pause => {
+            hold(turn, name, gate, Verdict::Worse, alarm.says);
+        }
+        Telling::OnlyOne | Telling::OneBox(_) | Telling::Version => match on_worse {
+            OnWorse::Report => record(
+                turn,
+                name,
+                gate,
+                Verdict::Worse,
+                alarm.says,
+                Follows::GoesOn,
+            ),
+            OnWorse::Pause => hold(turn, name, gate, Verdict::Worse, alarm.says),
+            OnWorse::Rollback | OnWorse::RollbackWave => {
+                go_back(turn, name, gate, Verdict::Worse, alarm.says, on_worse);
+            }
+        },
+    }
+}
+
+pub(super) fn go_back(
+    turn: &mut Turn<'_>,
+    name: &RolloutName,
+    gate: &GateName,
+    verdict: Verdict,
+    says: String,
+    how: OnWorse,
+) {
+    let in_wave = turn.state.rollouts[name]
+        .lanes
+        .iter()
+        .any(|lane| lane.place.is_some());
+    let how = if how == OnWorse::RollbackWave && in_wave {
+        Turned::ThisWave
+    } else {
+        Turned::Back
+    };
+    let reason = Some(says.clone());
+    record(turn, name, gate, verdict, says, Follows::GoesBack);
+    Course::turn_round(turn, name, by(gate), reason, how);
+}
+
+pub(super) fn hold(
+    turn: &mut Turn<'_>,
+    name: &RolloutName,
+    gate: &GateName,
+    verdict: Verdict,
+    says: String,
+) {
+    let reason = Some(says.clone());
+    record(turn, name, gate, verdict, says, Follows::Holds);
+    if turn.state.rollouts[name].paused.is_none() {
+        turn.record(Record::RolloutPaused {
+            rollout: name.clone(),
+            by: by(gate),
+            reason,
+        });
+    }
+}
+
+/// Takes an instance out for good.
+fn take_out(
+    turn: &mut Turn<'_>,
+    name: &RolloutName,
+    gate: &GateName,
+    instance: InstanceId,
+    says: String,
+) {
+    let service = turn.state.rollouts[name].spec.service.clone();
+    let verdict = Verdict::OneBox {
+        instance: instance.clone(),
+    };
+    record(turn, name, gate, verdict, says, Follows::TakenOut);
+    if let Some(judged) = turn.facts.judged.get_mut(name) {
+        judged
+            .trials
+            .values_mut()
+            .for_each(|one| one.trial.put_aside(&instance));
+    }
+    if let Some(stage) = stage_of(turn, &service, &instance).filter(|stage| stage.kind().stays()) {
+        let why = format!("gate {gate}: it is worse than the others of its version");
+        begin_leaving(
+            turn,
+            &service,
+            &instance,
+            &stage,
+            Cause::Operator(by(gate)),
+            &why,
+        );
+    }
+    weigh::write(turn, name, &service);
+}
+
+/// Writes down what was decided, with its numbers.
+pub(super) fn record(
+    turn: &mut Turn<'_>,
+    name: &RolloutName,
+    gate: &GateName,
+    verdict: Verdict,
+    says: String,
+    follows: Follows,
+) {
+    let Some(evidence) = shown::evidence(turn.state, turn.facts, name, gate, turn.now) else {
+        return;
+    };
+    let rollout = &turn.state.rollouts[name];
+    let decision = Decision {
+        at: turn.now,
+        verdict,
+        says,
+        part: (rollout.steps_done, rollout.waves_done),
+        follows,
+        evidence,
+    };
+    turn.record(Record::GateDecided {
+        rollout: name.clone(),
+        gate: gate.clone(),
+        decision: Box::new(decision),
+    });
+}
+
+/// Who acts when a gate does.
+pub(super) fn by(gate: &GateName) -> Actor {
+    Actor(format!("gate {gate}"))
+}
+
+/// What a rollout waits for while a gate does not know yet whether it is the version or one instance.
+pub(in crate::engine) fn weighs(turn: &Turn<'_>, name: &RolloutName) -> Option<Wait> {
+    let judged = turn.facts.judged.get(name)?;
+    let state = &turn.state.rollouts[name];
+    if state.turned.is_some() {
+        return None;
+    }
+    judged.trials().find_map(|one| {
+        let gate = one.gate.name.clone();
+        if state.gates.get(&gate).is_some_and(GateState::is_settled) {
+            return None;
+        }
+        let alarm = one.trial.alarm()?;
+        let says = alarm.says;
+        (alarm.telling == Telling::Undecided).then_some(Wait::Weighing { gate, says })
+    })
+}
