@@ -42,7 +42,7 @@ pub use error::ErrorBody;
 pub use history::HistoryPage;
 pub use instances::{Lease, LocatedInstance};
 pub(crate) use rollouts::foremost;
-pub use rollouts::{Ask, Reason, Why};
+pub use rollouts::{Ask, Reason, Weighed, Why};
 pub use sent::{
     Sent, SentError, SentRefusal, SentResource, SentState, SentStream, SentView, SentWanted,
 };
@@ -110,6 +110,7 @@ pub fn router(
         .route("/services/{name}", get(state::service))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/{name}", get(rollouts::one))
+        .route("/rollouts/{name}/evidence", get(rollouts::evidence))
         .route("/rollouts/{name}/why", get(rollouts::why))
         .route("/rollouts/{name}/{verb}", post(rollouts::act))
         .route("/instances", get(instances::list))

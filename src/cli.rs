@@ -12,6 +12,7 @@ mod delete;
 mod demo;
 mod diff;
 mod drain;
+mod evidence;
 mod failure;
 mod files;
 mod freeze;
@@ -144,6 +145,7 @@ enum Command {
     DemoKeeper(KeeperOptions),
     Diff(diff::Diff),
     Drain(drain::Drain),
+    Evidence(evidence::Evidence),
     Freeze(freeze::Freeze),
     Get(get::Get),
     History(history::History),
@@ -258,6 +260,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Undrain(it) => it.run(context).await?,
         Command::Unfreeze(it) => it.run(context).await?,
         Command::Validate(it) => it.run(context)?,
+        Command::Evidence(it) => it.run(context).await?,
         Command::Why(it) => it.run(context).await?,
     }
     Ok(ExitCode::SUCCESS)

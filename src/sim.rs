@@ -14,6 +14,7 @@
 //! late, requests last, reports come now and then.
 
 mod chance;
+mod counts;
 mod deed;
 mod ending;
 mod fault;

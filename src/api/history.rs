@@ -76,7 +76,9 @@ pub(super) async fn page(
                 break;
             }
             page.next = entry.seq + 1;
-            if wanted.has(&entry) {
+            // How far a trial has come is no event; what follows from it is, and has its numbers.
+            let is_note = matches!(entry.entry.record, Record::Weighed { .. });
+            if !is_note && wanted.has(&entry) {
                 page.entries.push(entry);
             }
         }

@@ -8,7 +8,9 @@ use super::Shared;
 use super::error::ApiError;
 use super::extract::{Asker, Body, parsed};
 use crate::domain::RolloutName;
-use crate::engine::{Answer, BlockerView, Phase, RolloutVerb, RolloutView, Turned, Verb, View};
+use crate::engine::{
+    Answer, BlockerView, GateView, Phase, RolloutVerb, RolloutView, Turned, Verb, View,
+};
 
 /// The body of a verb.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +58,22 @@ pub struct Why {
     pub message: String,
     /// Everything that it waits for; what somebody can do something about comes first.
     pub blockers: Vec<BlockerView>,
+    /// How its gates stand, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
     /// Things to know that do not stop it.
     pub notes: Vec<String>,
+}
+
+/// What the gates of a rollout go by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// The rollout.
+    pub rollout: RolloutName,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Each gate: what was counted, and what it has decided.
+    pub gates: Vec<GateView>,
 }
 
 impl Why {
@@ -75,6 +91,11 @@ impl Why {
             phase: rollout.phase,
             message,
             blockers,
+            gates: rollout
+                .gates
+                .iter()
+                .map(|gate| format!("{}: {}", gate.gate, gate.says))
+                .collect(),
             notes: rollout.notes.clone(),
         }
     }
@@ -102,6 +123,18 @@ pub(super) async fn why(
     Path(name): Path<String>,
 ) -> Result<Json<Why>, ApiError> {
     find(&shared.view(), &name).map(|rollout| Json(Why::of(rollout)))
+}
+
+pub(super) async fn evidence(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<Weighed>, ApiError> {
+    let of = |rollout: &RolloutView| Weighed {
+        rollout: rollout.name.clone(),
+        phase: rollout.phase,
+        gates: rollout.gates.clone(),
+    };
+    find(&shared.view(), &name).map(|rollout| Json(of(rollout)))
 }
 
 pub(super) async fn act(

@@ -4,6 +4,7 @@
 
 mod cells;
 mod drift;
+mod evidence;
 mod paint;
 mod plan;
 mod rollout;
@@ -13,6 +14,7 @@ mod tests;
 mod wrap;
 
 pub(crate) use drift::drift;
+pub(crate) use evidence::evidence;
 pub(crate) use plan::plan;
 pub(crate) use rollout::{rollout, rollout_line};
 
@@ -228,6 +230,9 @@ pub(crate) fn why(why: &Why, look: Look) -> String {
         }
     }
     lines.dedup();
+    for gate in &why.gates {
+        lines.extend(wrap::wrapped(gate, "  gate ", look.width));
+    }
     for note in &why.notes {
         lines.extend(wrap::wrapped(note, "  note: ", look.width));
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::fault::Fault;
 use super::report::{Report, RolloutReport, seconds};
 use super::world::{Outcome, Sim};
 use crate::domain::{Span, Time};
@@ -60,9 +59,6 @@ impl Sim<'_> {
             .map(|(why, n)| (why.words().to_owned(), n));
         let failed_by: BTreeMap<String, u64> = failed_by.collect();
         let mut notes: Vec<String> = views.iter().flat_map(|v| v.notes.clone()).collect();
-        if self.setup.faults.contains(&Fault::BadVersion) {
-            notes.push("no gate is judged yet, so nothing stops a bad version".to_owned());
-        }
         notes.sort();
         notes.dedup();
         let services = self.setup.documents.services.len();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::chance::{Chance, millis};
 use super::fault::{BAD_PERCENT, LONG_ONE_IN};
-use crate::domain::{Span, Time, Weight};
+use crate::domain::{ServiceName, Span, Time, VersionName, Weight};
 
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,12 @@ impl Failed {
 pub(super) struct Tally {
     requests: u128,
     failed: BTreeMap<Failed, u128>,
+    /// What was answered and not told yet, with what of it was an error.
+    answered: Answered,
 }
+
+/// Answers and errors among them, in millionths, by the region of the proxy and by version.
+pub(super) type Answered = BTreeMap<(String, ServiceName, VersionName), (u128, u128)>;
 
 /// One in the unit of a tally.
 const ONE: u128 = 1_000_000;
@@ -59,9 +64,14 @@ impl Tally {
         self.add(why, u128::from(count) * ONE);
     }
 
-    /// Begins anew.
+    /// Begins anew, but for what is to be told.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        (self.requests, self.failed) = (0, BTreeMap::new());
+    }
+
+    /// What was answered since the last time.
+    pub(super) fn take_answered(&mut self) -> Answered {
+        std::mem::take(&mut self.answered)
     }
 
     fn add(&mut self, why: Failed, millionths: u128) {
@@ -78,6 +88,9 @@ fn whole(millionths: u128) -> u64 {
 /// The requests to one service through one proxy, from the last change on.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
+    /// The proxy's region.
+    pub(super) region: String,
+    pub(super) service: ServiceName,
     /// Thousandths of a request a second.
     pub(super) rate: u64,
     pub(super) since: Time,
@@ -87,6 +100,7 @@ pub(super) struct Flow {
 /// A version's lot.
 #[derive(Clone, Debug)]
 pub(super) struct Lot {
+    pub(super) version: VersionName,
     pub(super) weight: Weight,
     /// From when on somebody takes requests; `None` if nobody does.
     pub(super) from: Option<Time>,
@@ -108,9 +122,21 @@ impl Flow {
             let before = u128::from(millis(Span::between(self.since, from)));
             let nobody = share * before / span.max(1);
             tally.add(Failed::NoInstance, nobody);
-            if lot.bad {
-                let answered = share - nobody;
-                tally.add(Failed::BadVersion, answered * u128::from(BAD_PERCENT) / 100);
+            let answered = share - nobody;
+            let bad = if lot.bad {
+                answered * u128::from(BAD_PERCENT) / 100
+            } else {
+                0
+            };
+            tally.add(Failed::BadVersion, bad);
+            if answered > 0 {
+                let of = (
+                    self.region.clone(),
+                    self.service.clone(),
+                    lot.version.clone(),
+                );
+                let sum = tally.answered.entry(of).or_default();
+                *sum = (sum.0 + answered, sum.1 + bad);
             }
         }
         self.since = now;
@@ -181,11 +207,14 @@ mod tests {
     fn requests_are_added_up_and_fail_where_nobody_takes_them() {
         let (mut tally, began) = (Tally::default(), Time::UNIX_EPOCH);
         let lot = |parts, from: Option<u64>, bad| Lot {
+            version: "v1".parse().unwrap(),
             weight: Weight::parts(parts),
             from: from.map(|s| Span::secs(s).after(began)),
             bad,
         };
         let mut flow = Flow {
+            region: String::new(),
+            service: "cart".parse().unwrap(),
             rate: 10_000,
             since: began,
             versions: vec![lot(5_000, Some(0), true), lot(5_000, Some(4), false)],

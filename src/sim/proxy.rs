@@ -335,6 +335,7 @@ impl Proxy {
                 from.is_some_and(|from| from <= now)
             });
             Lot {
+                version: version.name.clone(),
                 weight: version.weight,
                 from: if taken { Some(now) } else { first },
                 bad: conditions
@@ -343,6 +344,8 @@ impl Proxy {
             }
         });
         Flow {
+            region: self.identity.locality.region.clone(),
+            service: service.clone(),
             rate,
             since: now,
             versions: versions.collect(),

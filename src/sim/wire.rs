@@ -49,7 +49,7 @@ impl Sim<'_> {
     }
 
     /// When something arrives that is sent to or by a proxy now: not before what was sent before.
-    fn arrival(&mut self, id: &ProxyId) -> Time {
+    pub(super) fn arrival(&mut self, id: &ProxyId) -> Time {
         let (least, most) = ON_THE_WAY;
         let at = self.chance.between(least, most).after(self.now);
         let Some(proxy) = self.proxies.get_mut(id) else {

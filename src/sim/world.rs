@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::chance::Chance;
+use super::counts::{COUNTS_EVERY, Told};
 use super::deed::Deed;
 use super::fault::Fault;
 use super::flow::Tally;
@@ -36,6 +37,8 @@ const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
 pub(super) enum Happening {
     AddressAnswers(String),
     Bring(ServiceName, VersionName, Locality),
+    /// Proxies tell what they have counted.
+    Counts,
     BringMissing(ServiceName, VersionName, Locality),
     Crash,
     Deed(Box<Deed>),
@@ -100,6 +103,8 @@ pub(super) struct Sim<'a> {
     pub(super) hooks_heard: BTreeSet<String>,
     pub(super) hooks_fail: bool,
     pub(super) tally: Tally,
+    /// What proxies have told of counts so far.
+    pub(super) told: Told,
     pub(super) timeline: Timeline,
     pub(super) very_long: BTreeMap<ServiceName, Span>,
     pub(super) bad: BTreeSet<(ServiceName, String)>,
@@ -147,6 +152,7 @@ impl<'a> Sim<'a> {
             hooks_heard: BTreeSet::new(),
             hooks_fail: false,
             tally: Tally::default(),
+            told: Told::default(),
             timeline: Timeline::default(),
             very_long: BTreeMap::new(),
             bad: BTreeSet::new(),
@@ -256,6 +262,7 @@ impl<'a> Sim<'a> {
         self.progress = self.now;
         self.apply(self.setup.documents.clone());
         self.tick_by(self.now);
+        self.soon(COUNTS_EVERY, Happening::Counts);
     }
 
     pub(super) fn apply_again(&mut self) {
@@ -300,6 +307,7 @@ impl<'a> Sim<'a> {
                 *coming.or_default() -= 1;
                 self.bring(&service, &version, place);
             }
+            Happening::Counts => self.tell_counts(),
             Happening::Crash => self.crash(),
             Happening::Deed(deed) => self.does(*deed),
             Happening::Discover => self.discover(),

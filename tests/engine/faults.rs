@@ -42,14 +42,16 @@ fn without_a_fault_all_goes_well() {
 }
 
 #[test]
-fn a_bad_version_answers_with_errors_and_passes_its_health_check() {
+fn a_bad_version_passes_its_health_check_and_goes_back_by_its_errors() {
     let played = with(Some(Fault::BadVersion), |_| {});
     let failed: Vec<_> = played.report.failed_by.keys().collect();
     assert_eq!(failed, ["the new version answered with an error"]);
+    let report = &played.report;
+    assert_eq!(report.phase, Some(Phase::RolledBack), "{report:?}");
     assert!(
-        is_done(&played),
-        "no gate is judged yet: {:?}",
-        played.report
+        said(&played, "gate no-worse: worse (errors ") == 1,
+        "{:?}",
+        played.timeline
     );
 }
 

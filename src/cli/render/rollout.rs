@@ -34,6 +34,14 @@ pub(crate) fn rollout(
         lines.push(paint("waits for", Tone::Strong, look.colour));
         lines.extend(rollout.blockers.iter().flat_map(|b| blocker(b, now, look)));
     }
+    if !rollout.gates.is_empty() {
+        lines.push(String::new());
+        lines.push(paint("gates", Tone::Strong, look.colour));
+        lines.extend(rollout.gates.iter().flat_map(|gate| {
+            let text = format!("{}: {}", gate.gate, gate.says);
+            wrapped(&text, "  ", look.width)
+        }));
+    }
     for note in &rollout.notes {
         lines.extend(wrapped(note, "  note: ", look.width));
     }
