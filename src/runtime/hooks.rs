@@ -11,7 +11,9 @@ mod post;
 mod tests;
 mod told;
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
 
 use exec::Ran;
 use told::Told;
@@ -24,11 +26,19 @@ use crate::process::Tasks;
 /// How much of a hook's answer or output is kept in the journal.
 const WORDS_BYTES_MAX: usize = 2048;
 
+/// So many calls of each kind are made at the same time. Others wait for their turn, and their timeout begins with it:
+/// a batch of hundreds of instances is not as many programs at once.
+const CALLS_MAX: usize = 32;
+
 /// Makes calls; each is a task of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Hooks {
     tasks: Tasks,
     events: mpsc::Sender<Event>,
+    /// Turns of calls that start and stop instances.
+    works: Arc<Semaphore>,
+    /// Turns of those that have a say; nobody waits with an answer for deploys that take long.
+    says: Arc<Semaphore>,
 }
 
 /// What came of a call that was answered at all.
@@ -41,15 +51,26 @@ enum Heard {
 impl Hooks {
     /// Answers go to `events`.
     pub(super) fn new(tasks: Tasks, events: mpsc::Sender<Event>) -> Self {
-        Self { tasks, events }
+        Self::taking_turns(tasks, events, CALLS_MAX)
+    }
+
+    fn taking_turns(tasks: Tasks, events: mpsc::Sender<Event>, at_once: usize) -> Self {
+        Self {
+            tasks,
+            events,
+            works: Arc::new(Semaphore::new(at_once)),
+            says: Arc::new(Semaphore::new(at_once)),
+        }
     }
 
     /// Has an instance started or stopped. The answer is an event, also when it takes too long.
     pub(super) fn call(&self, hook: Hook, call: HookCall) {
-        let events = self.events.clone();
+        let (events, turns) = (self.events.clone(), Arc::clone(&self.works));
         self.tasks.spawn("hook", async move {
             let key = call.key.clone();
+            let turn = turns.acquire().await;
             let result = work(&hook, &call).await;
+            drop(turn);
             if let Err(error) = &result {
                 tracing::warn!(key, error, "Hook failed");
             }
@@ -60,9 +81,11 @@ impl Hooks {
 
     /// Asks whether a rollout may go on. The answer is an event, also when it takes too long.
     pub(super) fn consult(&self, hook: Hook, ask: HookAsk, attempt: u32) {
-        let events = self.events.clone();
+        let (events, turns) = (self.events.clone(), Arc::clone(&self.says));
         self.tasks.spawn("hook", async move {
+            let turn = turns.acquire().await;
             let answer = say(&hook, &ask, attempt).await;
+            drop(turn);
             let key = ask.key;
             if !matches!(answer, HookAnswer::Passes(_)) {
                 tracing::warn!(key, ?answer, "Hook does not let a rollout pass");

@@ -1,9 +1,12 @@
-//! Hooks that are programs: run without a shell, ended when they take too long, their last words kept.
+//! Hooks that are programs: run without a shell, ended with all that they have started when they take too long, their
+//! last words kept.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
 
 use super::WORDS_BYTES_MAX;
 use super::told::Told;
@@ -68,26 +71,35 @@ pub(super) async fn run(argv: &[String], told: &Told, timeout: Span) -> Result<R
     let Some((program, arguments)) = filled.split_first() else {
         return Err("the hook names no program".to_owned());
     };
-    let mut child = tokio::process::Command::new(program)
+    let mut child = Command::new(program)
         .args(arguments)
         .envs(told.environment())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("`{program}` does not run: {error}"))?;
+    let mut group = Group::led_by(&child);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (LastWords::default(), LastWords::default());
     let ended = async {
         let listening = async { tokio::join!(out.listen(stdout), err.listen(stderr)) };
         tokio::pin!(listening);
+        let mut is_heard = false;
         let status = tokio::select! {
             status = child.wait() => status,
-            _ = &mut listening => return child.wait().await,
+            _ = &mut listening => {
+                is_heard = true;
+                child.wait().await
+            }
         };
-        // What it leaves running may hold its output open for ever; what it said itself comes at once.
-        let _ = tokio::time::timeout(LAST_WORDS_TIME_MAX, listening).await;
+        group.let_be();
+        if !is_heard {
+            // What it leaves running may hold its output open for ever; what it said itself comes at once.
+            let _ = tokio::time::timeout(LAST_WORDS_TIME_MAX, listening).await;
+        }
         status
     };
     match tokio::time::timeout(timeout.duration(), ended).await {
@@ -104,6 +116,30 @@ pub(super) async fn run(argv: &[String], told: &Told, timeout: Span) -> Result<R
             }
             (out, err) => format!("no answer within {timeout}, after {out}{err}"),
         }),
+    }
+}
+
+/// A program and what it has started, in a process group of its own. All of it is ended with this, unless the program
+/// has ended by itself: then what it leaves running is its business.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    fn let_be(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // Nobody is left where this fails.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }
 

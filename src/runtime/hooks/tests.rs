@@ -119,6 +119,58 @@ async fn a_program_that_takes_too_long_is_ended_and_its_last_words_kept() {
     assert_eq!(say(&hook, &ask(), 1).await, HookAnswer::Silent(error));
 }
 
+#[tokio::test]
+async fn what_a_program_has_started_ends_with_it_when_it_takes_too_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("started");
+    let script = format!("sleep 600 & echo $! > '{}'; wait", path.display());
+    let hook = exec(&["sh", "-c", &script], Span::secs(3));
+    let error = Err("no answer within 3s".to_owned());
+    assert_eq!(work(&hook, &call()).await, error);
+    let started = fs_err::read_to_string(path).unwrap();
+    let status = format!("/proc/{}/stat", started.trim());
+    let runs = || fs_err::read_to_string(&status).is_ok_and(|it| !it.contains(") Z "));
+    let ends = async {
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_mins(1), ends).await;
+    assert!(ended.is_ok(), "it runs on");
+}
+
+/// Each takes one of two places, and fails where there is none.
+#[tokio::test]
+async fn no_more_calls_than_the_limit_are_made_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let script =
+        "for place in a b; do mkdir $place 2>/dev/null && rmdir $place && exit; done; exit 1";
+    let script = format!("cd '{}'; {script}", directory.path().display());
+    let (sender, mut events) = mpsc::channel(64);
+    let hooks = Hooks::taking_turns(Tasks::new(), sender, 2);
+    let hook = exec(&["sh", "-c", &script], Span::secs(60));
+    for _ in 0..20 {
+        hooks.call(hook.clone(), call());
+        hooks.consult(exec(&["true"], Span::secs(60)), ask(), 1);
+    }
+    let (mut worked, mut said) = (0, 0);
+    while worked + said < 40 {
+        let event = tokio::time::timeout(Duration::from_mins(1), events.recv()).await;
+        match event.unwrap().unwrap() {
+            Event::HookDone { result, .. } => {
+                result.unwrap();
+                worked += 1;
+            }
+            Event::HookSaid { answer, .. } => {
+                assert_eq!(answer, HookAnswer::Passes(String::new()));
+                said += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((worked, said), (20, 20));
+}
+
 /// A program may start an instance and end; what it has started still holds its output.
 #[tokio::test]
 async fn what_a_program_leaves_running_is_not_waited_for() {
