@@ -9,16 +9,20 @@
 //! Nothing is planned a second time here: what is forecast is what the engine decided while it was played, so
 //! the two cannot disagree. What is made up or assumed is said in the forecast. Knows no clock and no I/O.
 
+mod calls;
 mod measured;
 mod notes;
 mod proxies;
 mod report;
+mod zones;
 
+pub use calls::HookForecast;
 pub use notes::PartKind;
 pub use proxies::{CannotProve, ProxyForecast};
 pub use report::{
     CapacityForecast, Forecast, HoldForecast, PartForecast, RolloutForecast, WORSE_BY, WordForecast,
 };
+pub use zones::ZonesForecast;
 
 use crate::domain::{Documents, Locality, Share, Span, Time};
 use crate::engine::{Entry, StageKind, State, View};

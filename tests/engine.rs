@@ -59,3 +59,5 @@ mod verbs;
 mod ways;
 #[path = "engine/world.rs"]
 mod world;
+#[path = "engine/zones.rs"]
+mod zones;

@@ -36,6 +36,7 @@ pub(crate) fn service(name: &str) -> Service {
         capacity: None,
         measured: false,
         min_ready: Span::ZERO,
+        min_per_zone: 0,
         warm_up: Span::ZERO,
         drain: Drain {
             at_most: Span::secs(60),

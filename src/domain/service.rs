@@ -34,6 +34,9 @@ pub struct Service {
     pub measured: bool,
     /// An instance must be healthy this long before it gets traffic.
     pub min_ready: Span,
+    /// So many instances serve in each zone before a rolling replacement takes one there; zero for no such floor.
+    #[serde(default, skip_serializing_if = "no_floor")]
+    pub min_per_zone: u32,
     /// How long Envoy ramps a new instance up; zero for at once.
     pub warm_up: Span,
     /// How an instance is taken out.
@@ -53,6 +56,14 @@ pub struct Service {
     /// The version that answers at first; whichever is ready first, unless its document says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<VersionName>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn no_floor(instances: &u32) -> bool {
+    *instances == 0
 }
 
 impl Service {

@@ -277,7 +277,14 @@ impl Roll {
                     ready,
                     floor: floor.max(by_load),
                     by_load: by_load > floor,
+                    zone: None,
                 };
+                turn.wait(self.course.subject(), wait);
+                continue;
+            }
+            if stage == Stage::Serving
+                && let Some(wait) = self.against_zone(turn, id)
+            {
                 turn.wait(self.course.subject(), wait);
                 continue;
             }
@@ -289,6 +296,22 @@ impl Roll {
             begin_leaving(turn, service, id, &stage, cause, &why);
         }
         all_gone
+    }
+
+    /// What keeps an instance in its zone: so many others must serve there, of whatever version.
+    fn against_zone(&self, turn: &Turn<'_>, id: &InstanceId) -> Option<Wait> {
+        let service = &self.course.service;
+        let floor = turn.state.service(service)?.min_per_zone;
+        let zone = &turn.instance(service, id)?.instance.locality.zone;
+        let serves = |s: &Stand| s.stage == StageKind::Serving && s.locality.zone == *zone;
+        let ready = self.course.count(turn, serves);
+        let is_enough = floor == 0 || zone.is_empty() || ready > floor;
+        (!is_enough).then(|| Wait::Ready {
+            ready,
+            floor,
+            by_load: false,
+            zone: Some(zone.clone()),
+        })
     }
 
     /// So many must serve when one more leaves for the sake of the traffic. Of a part of the fleet nobody

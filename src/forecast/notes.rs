@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
+use super::calls::Calls;
+use super::zones::ZonesForecast;
 use crate::domain::{
     InstanceId, PlaceName, Plan, PolicyName, Rollout, RolloutName, RolloutStep, Span, Strategy,
     Time, VersionName, Weight,
@@ -35,8 +37,11 @@ pub(super) struct Note {
     pub(super) carries: Option<u64>,
     pub(super) parts: Vec<Part>,
     pub(super) lowest: Option<Lowest>,
+    /// The least that served in each zone, where so many must.
+    pub(super) by_zone: Option<ZonesForecast>,
     pub(super) holds: Vec<Hold>,
     pub(super) words: Vec<Word>,
+    pub(super) calls: Calls,
     /// The rollout that it took over.
     pub(super) takes_over: Option<RolloutName>,
     pub(super) ended: Option<(Time, Outcome)>,
@@ -197,8 +202,10 @@ impl Note {
             carries: None,
             parts: Vec::new(),
             lowest: None,
+            by_zone: None,
             holds: Vec::new(),
             words: Vec::new(),
+            calls: Calls::default(),
             takes_over: None,
             ended: None,
             steps: Vec::new(),
@@ -212,6 +219,7 @@ impl Note {
     }
 
     fn hear(&mut self, record: &Record, at: Time) {
+        self.calls.hear(record, at);
         match record {
             Record::RolloutStarted {
                 from,
@@ -336,6 +344,15 @@ impl Note {
             let mut all = known.instances.values();
             let says = each.is_some() || all.any(|known| known.instance.capacity.is_some());
             self.carries = says.then(|| known.instances.capacity(each, is_old));
+        }
+        let floor = state
+            .service(service)
+            .map_or(0, |service| service.min_per_zone);
+        if floor > 0 {
+            let before = self
+                .by_zone
+                .get_or_insert_with(|| ZonesForecast::new(floor));
+            before.measure(known, self.zones.keys());
         }
         let ready = known.taking_traffic();
         if self.lowest.is_none_or(|lowest| ready < lowest.ready) {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::calls::HookForecast;
 use super::notes::{Hold, Note, Notes, Part};
 use super::proxies::ProxyForecast;
+use super::zones::ZonesForecast;
 use super::{Ask, Fleet, PartKind, measured};
 use crate::domain::{
     FALSE_ALARM, Freeze, GateName, InstanceId, PolicyName, Rollout, RolloutName, ServiceName,
@@ -66,6 +68,8 @@ pub struct RolloutForecast {
     pub holds: Vec<HoldForecast>,
     /// Whose word it would wait for; it is taken to be given at once.
     pub words: Vec<WordForecast>,
+    /// The hooks that would be called; they are taken to work, and to let it pass.
+    pub hooks: Vec<HookForecast>,
     /// Who would have to acknowledge each step.
     pub proxies: ProxyForecast,
     /// The gates that are to judge it.
@@ -116,6 +120,9 @@ pub struct CapacityForecast {
     pub needs: Option<u32>,
     /// Is the lowest enough?
     pub enough: Option<bool>,
+    /// Where so many must serve in each zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<ZonesForecast>,
 }
 
 /// Something that a house rule would hold up.
@@ -246,6 +253,7 @@ impl Writer<'_> {
                     give_up_s: word.give_up.map(seconds),
                 })
                 .collect(),
+            hooks: note.calls.forecast(|at| self.seconds_to(at)),
             proxies: self.proxies(service),
             gates: note.spec.gates.clone(),
             false_alarm,
@@ -295,6 +303,7 @@ impl Writer<'_> {
             carries_rps: carries.map(|_| lowest.carries),
             needs,
             enough: known.map(|(rps, _)| loaded(lowest.carries) >= rps),
+            zones: note.by_zone.clone(),
         })
     }
 

@@ -45,6 +45,10 @@ pub(super) struct ServiceSpec {
     #[serde(default)]
     #[schemars(with = "SpanText")]
     min_ready: Field<Span>,
+    /// So many instances must serve in a zone, besides the one that a rolling replacement takes out there; no floor
+    /// unless given.
+    #[serde(default)]
+    min_per_zone: Field<u32>,
     /// How long Envoy ramps a new instance up; 0s unless given.
     #[serde(default)]
     #[schemars(with = "SpanText")]
@@ -220,6 +224,7 @@ pub(super) fn read(
         capacity,
         measured,
         min_ready: spec.min_ready.or(Span::secs(5)),
+        min_per_zone: spec.min_per_zone.or(0),
         warm_up: spec.warm_up.or(Span::ZERO),
         drain,
         delivery: spec.endpoints.or(Delivery::Together),

@@ -30,6 +30,8 @@ pub(crate) fn judge(before: &State, entry: &Entry) {
                     ..
                 } if moved.stage == Stage::Serving => {
                     leaves(known, moved, before.rollouts.get(by));
+                    let floor = before.service(service).map_or(0, |it| it.min_per_zone);
+                    leaves_zone(known, moved, before.rollouts.get(by), floor as usize);
                 }
                 Stage::Joining { .. } if moved.stage == Stage::Ready => {
                     comes(known, moved, before.running(service));
@@ -85,6 +87,29 @@ fn leaves(known: &ServiceState, moved: &InstanceState, by: Option<&RolloutState>
     assert!(
         left >= floor as usize,
         "1: {id} goes, {left} of {floor} stay"
+    );
+}
+
+/// Enough of its zone must serve on, where the service wants that.
+fn leaves_zone(
+    known: &ServiceState,
+    moved: &InstanceState,
+    by: Option<&RolloutState>,
+    floor: usize,
+) {
+    let (id, zone) = (&moved.instance.id, &moved.instance.locality.zone);
+    let is_rolled = by.is_some_and(|by| by.spec.strategy.rolling().is_some());
+    if zone.is_empty() || !is_rolled || moved.stage != Stage::Serving {
+        return;
+    }
+    let serves = |other: &&InstanceState| {
+        let is_here = other.instance.locality.zone == *zone;
+        other.stage == Stage::Serving && other.instance.id != *id && is_here
+    };
+    let left = known.instances.values().filter(serves).count();
+    assert!(
+        left >= floor,
+        "1: {id} goes, {left} of {floor} stay in {zone}"
     );
 }
 

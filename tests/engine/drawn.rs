@@ -370,6 +370,11 @@ pub(crate) fn setup(seed: u64) -> Setup {
     let chance = &mut chance;
     let mut setup = Setup::new(any_documents(chance));
     setup.seed = seed;
+    // Of its own, so that what was drawn before there were floors stays as it was.
+    if Chance(!seed).percent(10) {
+        let services = setup.documents.services.values_mut();
+        services.for_each(|service| service.min_per_zone = 1);
+    }
     setup.instances = 1 + up_to(4, chance);
     setup.proxies = 1 + up_to(1, chance);
     setup.rps = 20;

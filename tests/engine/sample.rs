@@ -42,6 +42,7 @@ pub(crate) fn service() -> Service {
         capacity: None,
         measured: false,
         min_ready: Span::millis(200),
+        min_per_zone: 0,
         warm_up: Span::ZERO,
         drain: Drain {
             at_most: Span::secs(600),

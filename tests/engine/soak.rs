@@ -202,6 +202,7 @@ fn judge(setup: &Setup, outcome: &Outcome, eyes: &Eyes) {
                 Wait::Capacity { .. }
                     | Wait::NoStable
                     | Wait::OtherRollout { .. }
+                    | Wait::Ready { zone: Some(_), .. }
                     | Wait::Rule { .. }
                     | Wait::WrongStart { .. }
             )

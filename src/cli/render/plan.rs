@@ -7,8 +7,8 @@ use crate::cli::plan::Said;
 use crate::domain::{InstanceId, Span, counted};
 use crate::engine::Outcome;
 use crate::forecast::{
-    CapacityForecast, HoldForecast, PartForecast, PartKind, ProxyForecast, RolloutForecast,
-    WORSE_BY,
+    CapacityForecast, HoldForecast, HookForecast, PartForecast, PartKind, ProxyForecast,
+    RolloutForecast, WORSE_BY, ZonesForecast,
 };
 
 /// Parts of a rollout that are shown; programs get all of them.
@@ -91,6 +91,9 @@ fn of_rollout(it: &RolloutForecast, said: &Said, look: Look) -> Vec<String> {
     }
     if let Some(capacity) = &it.capacity {
         say("capacity", &of_capacity(capacity));
+        if let Some(zones) = &capacity.zones {
+            say("zones", &of_zones(zones));
+        }
     }
     say("gates", &of_gates(it, said.rps));
     for hold in &it.holds {
@@ -112,6 +115,9 @@ fn of_rollout(it: &RolloutForecast, said: &Said, look: Look) -> Vec<String> {
                 give_up.unwrap_or_default()
             ),
         );
+    }
+    for hook in &it.hooks {
+        say("hooks", &of_hook(hook));
     }
     for line in of_proxies(&it.proxies) {
         say("proxies", &line);
@@ -183,6 +189,17 @@ fn of_capacity(it: &CapacityForecast) -> String {
     format!("{lowest}{carries}{needs}")
 }
 
+/// `1 must serve in each when one goes; never fewer than 1 in a, 2 in b`
+fn of_zones(it: &ZonesForecast) -> String {
+    let lowest: Vec<String> = it
+        .lowest
+        .iter()
+        .map(|(zone, lowest)| format!("{lowest} in {zone}"))
+        .collect();
+    let (floor, lowest) = (it.floor, lowest.join(", "));
+    format!("{floor} must serve in each when one goes; never fewer than {lowest}")
+}
+
 fn of_gates(it: &RolloutForecast, rps: Option<u32>) -> String {
     let names: Vec<_> = it.gates.iter().map(ToString::to_string).collect();
     let gates = match names.len() {
@@ -220,6 +237,17 @@ fn of_hold(it: &HoldForecast) -> String {
         it.begins,
         it.text,
         hint.unwrap_or_default()
+    )
+}
+
+/// `ci, before each batch: 3 times, first at +4s`
+fn of_hook(it: &HookForecast) -> String {
+    let times = counted(it.times, "time");
+    format!(
+        "{}, {}: {times}, first at +{}",
+        it.hook,
+        it.at,
+        span(it.first_s)
     )
 }
 
