@@ -185,7 +185,10 @@ fn weights(service: &Service, state: &ServiceState) -> Vec<Option<Weight>> {
 /// that have room, at once and whatever the rollout waits for. The new version never gets more than was decided:
 /// it is not proven yet, or goes back.
 fn relieve(weights: &mut [Option<Weight>], state: &State, service: &Service, known: &ServiceState) {
-    let rollout = state.running(&service.name);
+    // The split outlives its rollout while old instances are kept.
+    let kept = known.kept.as_ref();
+    let kept = kept.and_then(|kept| state.rollouts.get(&kept.rollout));
+    let rollout = state.running(&service.name).or(kept);
     let is_at_once = |rollout: &&RolloutState| rollout.turned == Some(Turned::AtOnce);
     let rollout = rollout.filter(|rollout| known.split.is_some() && !is_at_once(rollout));
     let Some(rollout) = rollout else { return };

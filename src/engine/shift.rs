@@ -29,8 +29,8 @@ pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
     let Some(course) = Course::of(turn, name) else {
         return;
     };
-    let goes = course.state(turn).spec.to.clone();
-    let comes_or_stays = |stand: &Stand| course.turned.is_none() || stand.version != goes;
+    // Any other goes: it may have no cluster any more.
+    let comes_or_stays = |stand: &Stand| [&course.new, &course.from].contains(&&stand.version);
     course.take_in(turn, u32::MAX, comes_or_stays, |_, _| true);
     if course.turned.is_some() {
         go_back(turn, &course);

@@ -41,6 +41,8 @@ pub struct Proxy {
     in_force: Option<Arc<Plan>>,
     flows: BTreeMap<ServiceName, Flow>,
     taking: BTreeMap<Key, Taking>,
+    /// Listed instances that drain, and since when the proxy's own health check passes, which goes on meanwhile.
+    checked: BTreeMap<Key, Time>,
     /// When the requests end that are in progress on instances that take no more.
     left: BTreeMap<Key, Vec<Time>>,
 }
@@ -88,6 +90,7 @@ impl Proxy {
             in_force: None,
             flows: BTreeMap::new(),
             taking: BTreeMap::new(),
+            checked: BTreeMap::new(),
             left: BTreeMap::new(),
         }
     }
@@ -278,6 +281,10 @@ impl Proxy {
                 (false, true) => self.begins(is, change),
                 _ => {}
             }
+            if let Some(was) = was.filter(|_| is.is_none()) {
+                let key = (change.service.clone(), was.id.clone());
+                self.checked.remove(&key);
+            }
         }
     }
 
@@ -285,6 +292,7 @@ impl Proxy {
         let Some(endpoint) = endpoint else { return };
         let key = (change.service.clone(), endpoint.id.clone());
         if let Some(taking) = self.taking.remove(&key) {
+            self.checked.insert(key.clone(), taking.from);
             let rate = each.rate(endpoint);
             let (very_long, now) = (change.very_long, change.now);
             let every = change.report_every;
@@ -303,11 +311,12 @@ impl Proxy {
         let check = change.chance.up_to(change.interval);
         // A new process checks everything once before it takes its first request.
         let check = if change.is_first { Span::ZERO } else { check };
+        let key = (change.service.clone(), endpoint.id.clone());
+        let before = self.checked.remove(&key);
         let taking = Taking {
             since: change.now,
-            from: check.after(change.now),
+            from: before.unwrap_or_else(|| check.after(change.now)),
         };
-        let key = (change.service.clone(), endpoint.id.clone());
         self.taking.insert(key, taking);
     }
 
@@ -352,6 +361,11 @@ impl Proxy {
         }
     }
 
+    /// An instance is sick: the proxy's own check finds that, too, and has to pass again.
+    pub(super) fn finds_sick(&mut self, key: &Key) {
+        self.checked.remove(key);
+    }
+
     /// The process of an instance ends. So many requests end with it that were in progress, and so many
     /// a second are sent to it in vain from now on, in thousandths.
     pub(super) fn lose(
@@ -361,6 +375,7 @@ impl Proxy {
         now: Time,
     ) -> (u64, u64) {
         let key = (service.clone(), instance.clone());
+        self.checked.remove(&key);
         let cut = self.left.remove(&key).unwrap_or_default();
         let cut = cut.iter().filter(|end| **end > now).count() as u64;
         let in_vain = self.taking.contains_key(&key).then(|| {

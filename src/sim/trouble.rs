@@ -156,6 +156,10 @@ impl Sim<'_> {
         };
         process.sick = !process.sick;
         let sick = process.sick;
+        if sick {
+            let proxies = self.proxies.values_mut();
+            proxies.for_each(|proxy| proxy.finds_sick(&key));
+        }
         self.probe_soon(key.clone());
         self.within(if sick { SICK_FOR } else { WELL_FOR }, Happening::Flap(key));
     }

@@ -449,7 +449,7 @@ impl<'a> Sim<'a> {
     }
 }
 
-/// Does a rollout come forward by this?
+/// Does a rollout come forward by this? Shares that follow a flapping instance up and down lead nowhere.
 fn comes_forward(record: &Record) -> bool {
-    record.rollout().is_some()
+    record.rollout().is_some() && !matches!(record, Record::WeightsChosen { .. })
 }

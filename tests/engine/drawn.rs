@@ -26,7 +26,7 @@ const CLEARED_EVERY: u64 = 60;
 const CLEARED_TIMES: u64 = 10;
 
 /// What has not ended by then is turned round.
-const TURNED_ROUND_AT: Span = Span::secs(CLEARED_FROM + CLEARED_EVERY * CLEARED_TIMES);
+const TURNED_ROUND_AT: u64 = CLEARED_FROM + CLEARED_EVERY * CLEARED_TIMES;
 
 /// The rollouts that there may be; each may be undone, too.
 const NAMES: [&str; 3] = ["next", "other", "pay-next"];
@@ -358,7 +358,10 @@ fn clear_the_way(setup: &mut Setup) {
     for rollout in all_names() {
         let (name, verb) = (name(&rollout), RolloutVerb::Abort(Turned::Back));
         let back = Deed::Ask(Verb::Rollout { name, verb });
-        setup.deeds.push((TURNED_ROUND_AT, back));
+        // There may be no control plane at that very moment, so it is said again.
+        for at in [TURNED_ROUND_AT, TURNED_ROUND_AT + CLEARED_EVERY] {
+            setup.deeds.push((Span::secs(at), back.clone()));
+        }
     }
 }
 

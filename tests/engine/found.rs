@@ -1,7 +1,8 @@
 //! Bugs that simulations found, each as the shortest story that shows it.
 
 use tidegate::domain::{
-    LostProxies, Rollout, RolloutStep, Span, Stay, StepAction, Steps, Strategy, ThenDo, Weight,
+    Bake, LostProxies, Rollout, RolloutStep, Span, Stay, StepAction, Steps, Strategy, ThenDo,
+    Weight,
 };
 use tidegate::engine::{Phase, RolloutVerb, Turned};
 
@@ -202,6 +203,53 @@ fn a_failed_start_does_not_keep_what_was_kept_after_the_end() {
     world.until("nothing is kept", 120, |w| !kept(w));
     world.until("they end", 60, |w| !w.instances.contains_key(&name("v1-0")));
     assert_eq!(world.serving("v2"), 2);
+}
+
+/// The kept version helped the new one out while the rollout ran, and from its end on for no plan but those that had
+/// been published: a restart gave all traffic to half of the fleet.
+#[test]
+fn what_is_kept_helps_out_after_the_end_too() {
+    let mut world = fleet(2, 1);
+    world.helpful = false;
+    world.roll(Rollout {
+        bake: Bake {
+            span: Span::secs(60),
+            holdback: 0,
+        },
+        ..by_share(50, 300)
+    });
+    let all = |w: &World| w.weights() == "v1:0% v2:100%";
+    world.until("all is moved", 200, all);
+    world.set_health(&name("v2-0"), false);
+    let helps = |w: &World| w.weights() != "v1:0% v2:100%";
+    world.until("the old ones help out", 20, helps);
+    let weights = world.weights();
+    finish(&mut world);
+    world.crash();
+    assert_eq!(world.weights(), weights);
+    world.connect(&name("edge-0"));
+    world.run(20);
+    assert_eq!(world.weights(), weights);
+}
+
+/// It had no cluster any more, so it took nothing, and the only one that did could be suspended for it.
+#[test]
+fn an_instance_of_a_version_that_goes_is_not_taken_in() {
+    let mut world = fleet(1, 1);
+    world.sick.insert(name("v2"));
+    world.roll(by_share(50, 0));
+    world.until("it is there", 60, |w| w.stage("v2-0") == "registered");
+    let back = Rollout {
+        name: name("back"),
+        to: name("v1"),
+        ..by_share(50, 30)
+    };
+    world.roll(back);
+    world.until("it takes over", 60, |w| w.rollout("back").started.is_some());
+    world.run(5);
+    world.set_health(&name("v2-0"), true);
+    world.run(20);
+    assert_eq!(world.stage("v2-0"), "ready");
 }
 
 /// Nobody took down any more what the first run had kept: its instances stayed for ever.
