@@ -56,6 +56,7 @@ pub use effect::Effect;
 pub use event::{
     Actor, Attempts, Completed, Event, InstanceLoad, LoadReport, Mishaps, ProxyEvent, Source, Times,
 };
+pub use facts::crashes::{Crash, Crashes};
 pub use facts::tally::{Answers, Heard, Reporter, Taken, Tally, Tried};
 pub use invariants::{Violation, check_plan, check_record};
 pub use judging::{
@@ -312,6 +313,8 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
             let is_known =
                 |service: &_, version: &_| proxies::is_known(turn.state, service, version);
             turn.facts.tally.tidy(turn.now, is_known);
+            let services = &turn.state.services;
+            turn.facts.crashes.retain(|it| services.contains_key(it));
         }
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
         Event::Answered { url, answer } => {
@@ -329,9 +332,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
             healthy,
             detail,
         } => {
-            let now = turn.now;
-            turn.facts
-                .hear_health(&service, &instance, healthy, detail, now);
+            instances::hear_health(turn, &service, &instance, healthy, detail);
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
         Event::HookSaid { key, answer } => moments::hear(turn, &key, answer),

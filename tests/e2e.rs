@@ -41,6 +41,7 @@ mod support {
     pub(crate) mod grpc;
     pub(crate) mod http;
     pub(crate) mod load;
+    pub(crate) mod mishaps;
     pub(crate) mod process;
     pub(crate) mod tls;
     pub(crate) mod tools;
@@ -51,6 +52,7 @@ mod support {
 #[path = "e2e"]
 mod stories {
     pub(crate) mod alias;
+    pub(crate) mod counts;
     pub(crate) mod crash;
     pub(crate) mod demo;
     pub(crate) mod directory;
@@ -72,8 +74,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use stories::{
-    alias, crash, demo, directory, drain, first_start, grpc, identity, load_reports, lost_proxy,
-    one_by_one, ordering, other_envoys, secrets, settings, shift,
+    alias, counts, crash, demo, directory, drain, first_start, grpc, identity, load_reports,
+    lost_proxy, one_by_one, ordering, other_envoys, secrets, settings, shift,
 };
 use support::grpc::Library;
 
@@ -110,6 +112,10 @@ const STORIES: &[(&str, fn())] = &[
     (
         "a third version takes over half way to the second, and no request is lost",
         shift::a_third_version,
+    ),
+    (
+        "each way in which a request can end is counted as the evidence takes it",
+        counts::each_way_to_end,
     ),
     (
         "an alias moves in steps between hosts by name, each asked by its own name over TLS, and back",

@@ -4,6 +4,7 @@
 //! has. In particular every proxy that the state knows counts as not connected until it is back.
 
 mod clock;
+pub(super) mod crashes;
 pub(super) mod tally;
 mod traffic;
 mod witness;
@@ -11,6 +12,7 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Clock;
+use crashes::Crashes;
 use tally::Tally;
 use traffic::Traffic;
 pub(super) use witness::Witness;
@@ -41,6 +43,8 @@ pub(super) struct Facts {
     pub(super) baselines: BTreeMap<ServiceName, Baseline>,
     /// When counts were last weighed.
     pub(super) weighed: Option<Time>,
+    /// Instances that failed while they were wanted.
+    pub(super) crashes: Crashes,
     /// How many requests proxies have counted, and how they ended.
     pub(super) tally: Tally,
     /// How many requests a second that makes.
@@ -149,7 +153,7 @@ impl Facts {
             .is_some_and(|gone| gone.contains(instance))
     }
 
-    /// Takes in what a probe found.
+    /// Takes in what a probe found. Did the instance pass before, and fails now?
     pub(super) fn hear_health(
         &mut self,
         service: &ServiceName,
@@ -157,7 +161,7 @@ impl Facts {
         healthy: bool,
         detail: String,
         now: Time,
-    ) {
+    ) -> bool {
         let of_service = self.health.entry(service.clone()).or_default();
         let known = of_service.by_instance.entry(instance.clone());
         let health = known.or_insert(Health {
@@ -165,6 +169,7 @@ impl Facts {
             since: now,
             detail: String::new(),
         });
+        let has_failed = health.healthy && !healthy;
         if health.healthy != healthy {
             (health.healthy, health.since) = (healthy, now);
         }
@@ -174,6 +179,7 @@ impl Facts {
         } else {
             of_service.unhealthy.insert(instance.clone());
         }
+        has_failed
     }
 
     /// Forgets all that was observed of an instance.
@@ -271,8 +277,11 @@ impl Facts {
                 .filter_map(|all| all.get_mut(id));
             of_proxy.for_each(Witness::count_anew);
         }
-        self.traffic
-            .hear(id, &report.completed, report.read_at_ns, now);
+        // Load reports count attempts, and not what clients asked for.
+        if report.source == Source::Otlp {
+            let completed = &report.completed;
+            self.traffic.hear(id, completed, report.read_at_ns, now);
+        }
         for load in report.instances {
             let key = (load.service, load.instance);
             let said = Said {

@@ -30,6 +30,7 @@ mod samples;
 mod session;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -59,8 +59,12 @@ pub(super) struct UpstreamLocalityStats {
 pub(super) struct UpstreamEndpointStats {
     #[prost(message, optional, tag = "1")]
     pub(super) address: Option<Address>,
+    #[prost(uint64, tag = "2")]
+    pub(super) total_successful_requests: u64,
     #[prost(uint64, tag = "3")]
     pub(super) total_requests_in_progress: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) total_error_requests: u64,
 }
 
 /// `envoy.config.core.v3.Address`
@@ -198,7 +202,9 @@ mod tests {
                 address: Some(EnvoyAddress {
                     address: Some(OneOf::SocketAddress(socket)),
                 }),
+                total_successful_requests: 5,
                 total_requests_in_progress: 2,
+                total_error_requests: 6,
                 ..endpoint::UpstreamEndpointStats::default()
             }],
             ..endpoint::UpstreamLocalityStats::default()
@@ -235,6 +241,10 @@ mod tests {
             ),
             (1, 2, 3, "z", Some(([127, 0, 0, 1], 80).into()))
         );
+
+        let stats = &place.upstream_endpoint_stats[0];
+        let counted = (stats.total_successful_requests, stats.total_error_requests);
+        assert_eq!(counted, (5, 6));
 
         let asked = LoadStatsResponse {
             clusters: vec!["a".into()],

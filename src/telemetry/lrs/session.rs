@@ -16,8 +16,9 @@ use super::clock::ProxyClock;
 use super::habits::Habits;
 use super::ledger::Ledger;
 use super::message::{ClusterStats, LoadStatsRequest, LoadStatsResponse, NodeHead};
+use super::totals::Totals;
 use super::{Counted, Plans, Seat, Shared};
-use crate::domain::{Generation, Plan, ProxyIdentity, ServiceName, Span, Time, VersionName};
+use crate::domain::{Generation, Plan, ProxyIdentity, ServiceName, Span, Time, VersionPlan};
 use crate::engine::{LoadReport, Source};
 use crate::peer::Claim;
 use crate::serving::Caller;
@@ -52,6 +53,9 @@ struct Proxy {
     habits: Habits,
     can_send_all: bool,
     ledger: Ledger,
+    totals: Totals,
+    /// Tells its counts from those of other streams.
+    opened_at_ns: u64,
     clock: ProxyClock,
     /// As of this plan.
     generation: Option<Generation>,
@@ -166,11 +170,6 @@ impl Session {
             Some(node) => Some(NodeHead::decode(node.clone()).map_err(unreadable)?),
             None => None,
         };
-        let count = || {
-            if let Some(plan) = &plan {
-                self.shared.count(&request.cluster_stats, plan);
-            }
-        };
         let Some(proxy) = &mut self.proxy else {
             let node = request.node.as_deref().unwrap_or_default();
             let identity = identify_encoded(node, self.shared.limits.node_bytes)?;
@@ -186,47 +185,55 @@ impl Session {
                 habits,
                 can_send_all: features.iter().any(|it| it == ALL_CLUSTERS_FEATURE),
                 ledger: Ledger::new(habits),
+                totals: Totals::default(),
+                opened_at_ns: u64::try_from(now.as_nanosecond()).unwrap_or(0),
                 clock: ProxyClock::opened(now),
                 generation: None,
                 services: BTreeSet::new(),
                 asked: None,
                 silent_since: now,
             });
-            count();
+            self.count(&request.cluster_stats, plan.as_deref());
             return Ok(());
         };
         if let Some(head) = head {
             check_same_node(&proxy.seat.id, &head.id)?;
         }
-        count();
-        let Some(plan) = &plan else { return Ok(()) };
+        self.count(&request.cluster_stats, plan.as_deref());
+        let (Some(plan), Some(proxy)) = (&plan, &mut self.proxy) else {
+            return Ok(());
+        };
         proxy.silent_since = now;
         let asked = proxy.asked.as_ref().map_or(SLOW, |asked| asked.interval);
         let interval = request.interval();
+        let (completed, attempts) = proxy.totals.said();
         let report = LoadReport {
             source: Source::Lrs,
             read_at_ns: proxy.clock.read_at(interval, asked, asked > FAST, now),
             instances: proxy
                 .ledger
                 .take(&request.cluster_stats, plan, &proxy.services),
-            // What these count is lost with a report, so it is no total.
-            completed: Vec::new(),
-            attempts: Vec::new(),
-            since: None,
+            completed,
+            attempts,
+            since: Some(proxy.opened_at_ns),
         };
         self.shared.tell(&proxy.seat.id, report);
         Ok(())
     }
 }
 
-impl Shared {
+impl Session {
     /// Adds what has ended to the counts of each version that the plan has. Every message is counted
     /// once, and proxies count each request once: what they have reported, they forget.
-    fn count(&self, report: &[ClusterStats], plan: &Plan) {
+    fn count(&mut self, report: &[ClusterStats], plan: Option<&Plan>) {
+        let (Some(plan), Some(proxy)) = (plan, &mut self.proxy) else {
+            return;
+        };
         for cluster in report {
             let Some((service, version)) = version_of(&cluster.cluster_name, plan) else {
                 continue;
             };
+            proxy.totals.add(cluster, service, version);
             let mut counted = Counted::default();
             for place in &cluster.upstream_locality_stats {
                 let (more, failed) = (place.total_successful_requests, place.total_error_requests);
@@ -234,9 +241,10 @@ impl Shared {
                 counted.failed = counted.failed.saturating_add(failed);
             }
             if counted != Counted::default() {
-                (self.on_counted)(service, version, counted);
+                (self.shared.on_counted)(service, &version.name, counted);
             }
         }
+        proxy.totals.retain(plan);
     }
 }
 
@@ -250,14 +258,14 @@ impl Proxy {
     }
 }
 
-fn version_of<'a>(cluster: &str, plan: &'a Plan) -> Option<(&'a ServiceName, &'a VersionName)> {
+fn version_of<'a>(cluster: &str, plan: &'a Plan) -> Option<(&'a ServiceName, &'a VersionPlan)> {
     let (service, version) = cluster.split_once('/')?;
     let services = &plan.services;
     let found = services.binary_search_by(|it| it.name.as_str().cmp(service));
     let known = &services[found.ok()?];
     let mut versions = known.versions.iter();
     let version = versions.find(|it| it.name.as_str() == version)?;
-    Some((&known.name, &version.name))
+    Some((&known.name, version))
 }
 
 fn check_size(request: &LoadStatsRequest) -> Result<(), Status> {

@@ -26,6 +26,7 @@ fn place(text: &str) -> UpstreamLocalityStats {
             }),
         }),
         total_requests_in_progress: pair[1].parse().unwrap(),
+        ..UpstreamEndpointStats::default()
     };
     UpstreamLocalityStats {
         locality: Some(Place {
