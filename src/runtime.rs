@@ -14,6 +14,7 @@ mod http;
 mod inspect;
 mod journal;
 mod mailbox;
+mod measuring;
 mod plane;
 mod questions;
 mod transfer;
@@ -26,6 +27,7 @@ pub use documents::check_documents;
 pub use inspect::{Inspection, Sum, inspect};
 pub use journal::{JournalError, Replayed, replay};
 pub use mailbox::OnAppend;
+pub use measuring::Prometheus;
 pub use plane::{Plane, PlaneOptions};
 pub use transfer::{CheckpointLine, TransferError, export, import};
 

@@ -20,6 +20,8 @@ mod documents;
 mod examples;
 #[path = "contract/fleet.rs"]
 mod fleet;
+#[path = "contract/gates.rs"]
+mod gates;
 #[path = "contract/gitops.rs"]
 mod gitops;
 #[path = "contract/hooks.rs"]

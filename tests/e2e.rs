@@ -62,6 +62,7 @@ mod stories {
     pub(crate) mod identity;
     pub(crate) mod load_reports;
     pub(crate) mod lost_proxy;
+    pub(crate) mod metric_gate;
     pub(crate) mod one_by_one;
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
@@ -75,7 +76,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use stories::{
     alias, counts, crash, demo, directory, drain, first_start, grpc, identity, load_reports,
-    lost_proxy, one_by_one, ordering, other_envoys, secrets, settings, shift,
+    lost_proxy, metric_gate, one_by_one, ordering, other_envoys, secrets, settings, shift,
 };
 use support::grpc::Library;
 
@@ -287,6 +288,12 @@ fn main() -> ExitCode {
             .to_owned(),
         python.as_ref(),
         grpc::certificates,
+    ));
+    trials.push(trial(
+        "prometheus: a gate reads a number as good or worse, and what is none leaves nobody sure"
+            .to_owned(),
+        support::tools::prometheus().err().as_ref(),
+        metric_gate::is_asked,
     ));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -28,7 +28,7 @@ use crate::domain::Limits;
 use crate::engine::Event;
 use crate::observe::Metrics;
 use crate::process::{Tasks, clock};
-use crate::runtime::{Control, Plane, PlaneOptions, chain};
+use crate::runtime::{Control, Plane, PlaneOptions, Prometheus, chain};
 use crate::serving::{self, Certificates, Port, PortOptions, TlsOptions};
 use crate::spec::Server;
 use crate::store::EmbeddedStore;
@@ -92,6 +92,10 @@ impl Serve {
             documents: settings.documents,
             kept_documents: Some(settings.data.join("documents")),
             secrets: settings.file.secrets.clone(),
+            prometheus: settings.file.prometheus.clone().map(|url| Prometheus {
+                url,
+                token: settings.file.prometheus_token.clone(),
+            }),
             on_secret_read: {
                 let metrics = Arc::clone(&metrics);
                 Arc::new(move |taken| metrics.secret_read(taken))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, HookAsk, HookCall};
+use super::{Entry, HookAsk, HookCall, Inquiry};
 use crate::domain::{Hook, Plan};
 
 /// Something to be done. Records come before what rests on them; whoever carries effects out
@@ -30,6 +30,8 @@ pub enum Effect {
         /// The how manieth try in a row this is, from 1.
         attempt: u32,
     },
+    /// Ask somebody for the check of a gate, and say [`super::Event::Measured`] afterwards.
+    Inquire(Inquiry),
     /// Tell the proxies.
     Publish(Arc<Plan>),
     /// Tell the proxies once more what they refused.

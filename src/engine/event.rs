@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::HookAnswer;
+use super::{CheckId, HookAnswer, Said};
 use crate::domain::{
     Documents, Generation, Instance, InstanceId, Nack, ProxyId, ProxyIdentity, ServiceName,
     VersionName,
@@ -65,6 +65,15 @@ pub enum Event {
         key: String,
         /// What it said.
         answer: HookAnswer,
+    },
+    /// Somebody was asked for the check of a gate.
+    Measured {
+        /// The check.
+        of: CheckId,
+        /// Which question it answers.
+        number: u64,
+        /// The answer.
+        said: Said,
     },
     /// A proxy did or said something.
     Proxy {

@@ -5,6 +5,7 @@
 
 mod clock;
 pub(super) mod crashes;
+mod measured;
 pub(super) mod tally;
 mod traffic;
 mod witness;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Clock;
 use crashes::Crashes;
+use measured::Measured;
 use tally::Tally;
 use traffic::Traffic;
 pub(super) use witness::Witness;
@@ -35,6 +37,8 @@ pub(super) struct Facts {
     pub(super) unacknowledged: BTreeMap<Generation, Time>,
     /// Hooks that hold and have been asked again since.
     pub(super) asking: BTreeMap<String, Asking>,
+    /// What was answered to the checks of gates.
+    pub(super) measured: Measured,
     /// What addresses were asked that house rules depend on, and what they answered.
     pub(super) questions: BTreeMap<String, Asked>,
     /// The trials of the gates of rollouts that run.

@@ -395,20 +395,10 @@ impl State {
         if !known.stage.may_become(to) {
             return Err(format!("{} is {}", instance, known.stage));
         }
+        let (version, from) = (known.instance.version.clone(), known.stage.kind());
         instances.set_stage(instance, to, at);
         for rollout in self.running_on(service) {
-            rollout.progress = at;
-            if let Stage::Drained {
-                proof,
-                cause: Cause::Rollout(name),
-            } = to
-                && *name == rollout.spec.name
-            {
-                rollout
-                    .report
-                    .drained
-                    .push((instance.clone(), proof.clone()));
-            }
+            rollout.note(instance, &version, (from, to), at);
         }
         self.measure(service);
         Ok(())

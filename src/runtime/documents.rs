@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::control::{Applied, ControlError, DocumentView, DocumentsView};
 use super::mailbox::Request;
 use crate::discovery::Discovery;
-use crate::domain::{Documents, Kind};
+use crate::domain::{Check, Documents, Kind};
 use crate::engine::{Actor, Event, State, plan};
 use crate::process::DirectoryWatch;
 use crate::secrets::Secrets;
@@ -42,6 +42,8 @@ pub(super) struct Keeper {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) discovery: Discovery,
     pub(super) secrets: Secrets,
+    /// Is there a metrics server for checks that name none?
+    pub(super) has_prometheus: bool,
     pub(super) view: watch::Sender<DocumentsView>,
     pub(super) stop: CancellationToken,
     /// The documents of the API, one each.
@@ -102,7 +104,7 @@ impl Keeper {
             Ok(loaded) if loaded.index.is_empty() && self.in_force != Documents::default() => {
                 self.refuse(vec![format!("{by}: there is no document left")]);
             }
-            Ok(loaded) => match check_documents(&loaded.documents) {
+            Ok(loaded) => match self.check(&loaded.documents) {
                 Ok(_) => {
                     if let Err(error) = self.put_in_force(loaded, Actor(by)).await {
                         tracing::error!(%error, "Documents could not be put in force");
@@ -173,7 +175,8 @@ impl Keeper {
         let sources = self.sources(&own).map_err(ControlError::Unavailable)?;
         let loaded = load(&sources);
         let loaded = loaded.map_err(|refusal| ControlError::Documents(lines(&refusal)))?;
-        let users = check_documents(&loaded.documents)
+        let users = self
+            .check(&loaded.documents)
             .map_err(|problem| ControlError::Documents(vec![problem]))?;
         self.keep(&own)
             .map_err(|error| ControlError::Unavailable(error.to_string()))?;
@@ -182,6 +185,14 @@ impl Keeper {
         let secrets = self.secrets.view().asked_by(&users);
         applied.warnings.extend(secrets.warnings());
         Ok(applied)
+    }
+
+    /// Checks what only shows when a set is used, here.
+    fn check(&self, documents: &Documents) -> Result<SecretUsers, String> {
+        if !self.has_prometheus {
+            asks_nobody_unknown(documents)?;
+        }
+        check_documents(documents)
     }
 
     async fn put_in_force(&mut self, loaded: Loaded, by: Actor) -> Result<Applied, ControlError> {
@@ -343,6 +354,21 @@ pub fn check_documents(documents: &Documents) -> Result<SecretUsers, String> {
             "the Envoy settings of {object} do not fit: {source}"
         )),
     }
+}
+
+/// Without a metrics server each metric must name its own: else nothing of its gate could ever be proven.
+fn asks_nobody_unknown(documents: &Documents) -> Result<(), String> {
+    for gate in documents.gates.values() {
+        let is_nobodys = |check: &Check| matches!(check, Check::Metric(it) if it.server.is_none());
+        if let Some(check) = gate.checks.iter().position(is_nobodys) {
+            let (name, number) = (&gate.name, check + 1);
+            return Err(format!(
+                "check {number} of gate `{name}` asks for a metric, and no Prometheus server is known (hint: give \
+                 `prometheus: http://…` in the server's file, or `server: http://…` in the metric)"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn own_name(kind: Kind, name: &str) -> String {

@@ -13,6 +13,7 @@ mod told;
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 
 use exec::Ran;
@@ -93,6 +94,19 @@ impl Hooks {
             // As above.
             let _ = events.send(Event::HookSaid { key, answer }).await;
         });
+    }
+}
+
+/// Posts `what` to an address, signed as its hook says, within its time.
+pub(super) async fn post_to(
+    hook: &Hook,
+    key: &str,
+    what: &impl Serialize,
+) -> Result<Reply, String> {
+    let told = Told::new(key, 1, what)?;
+    match carry_out(hook, &told).await? {
+        Heard::Replied(reply) => Ok(reply),
+        Heard::Ran(_) => Err("is a program, and an address is asked here".to_owned()),
     }
 }
 

@@ -21,6 +21,7 @@ use super::compaction::Written;
 use super::control::Numbered;
 use super::hooks::Hooks;
 use super::journal;
+use super::measuring::Measuring;
 use super::questions::Questions;
 use crate::domain::{Plan, Span, Time};
 use crate::engine::{Answer, Command, Effect, Engine, Entry, Event, Refusal, View};
@@ -68,6 +69,7 @@ pub(super) struct Mailbox {
     pub(super) views: watch::Sender<Arc<View>>,
     pub(super) entries: broadcast::Sender<Arc<Numbered>>,
     pub(super) hooks: Hooks,
+    pub(super) measuring: Measuring,
     pub(super) questions: Questions,
     pub(super) on_append: OnAppend,
     /// How much is written, for whoever compacts.
@@ -204,6 +206,7 @@ impl Mailbox {
                 Effect::Ask { url } => self.questions.ask(url),
                 Effect::Call { hook, call } => self.hooks.call(hook, call),
                 Effect::Consult { hook, ask, attempt } => self.hooks.consult(hook, ask, attempt),
+                Effect::Inquire(inquiry) => self.measuring.ask(inquiry),
                 Effect::Publish(_) | Effect::Record(_) | Effect::Resend => {}
             }
         }
@@ -317,7 +320,10 @@ impl Outcome {
                 }
                 Effect::Publish(plan) => self.plan = Some(plan),
                 Effect::Resend => self.resend = true,
-                call @ (Effect::Ask { .. } | Effect::Call { .. } | Effect::Consult { .. }) => {
+                call @ (Effect::Ask { .. }
+                | Effect::Call { .. }
+                | Effect::Consult { .. }
+                | Effect::Inquire(_)) => {
                     self.calls.push(call);
                 }
             }

@@ -12,6 +12,7 @@ use super::documents::{Change, Keeper};
 use super::hooks::Hooks;
 use super::journal::{self, JournalError, Replayed};
 use super::mailbox::{Mailbox, OnAppend, Request, Seen};
+use super::measuring::{Measuring, Prometheus};
 use super::questions::Questions;
 use crate::discovery::{Discovery, LeaseError};
 use crate::domain::{Instance, InstanceId, Kind, Plan, Retention, ServiceName, Span};
@@ -63,6 +64,8 @@ pub struct PlaneOptions {
     pub kept_documents: Option<PathBuf>,
     /// A directory of secrets for proxies, to be watched.
     pub secrets: Option<PathBuf>,
+    /// The metrics server that gates ask.
+    pub prometheus: Option<Prometheus>,
     /// Told when files of a secret changed.
     pub on_secret_read: OnSecretRead,
     /// Told how long each write to the journal took.
@@ -116,6 +119,7 @@ impl Plane {
         engine.keep_ended(options.retention.kept);
         let (view_sender, views) = watch::channel(Arc::new(engine.view(clock::now())));
 
+        let has_prometheus = options.prometheus.is_some();
         let mailbox = Mailbox {
             engine,
             compiler: Compiler::default(),
@@ -131,6 +135,7 @@ impl Plane {
             entries: entry_sender.clone(),
             questions: Questions::new(tasks.clone(), event_sender.clone()),
             hooks: Hooks::new(tasks.clone(), event_sender.clone()),
+            measuring: Measuring::new(tasks.clone(), event_sender.clone(), options.prometheus),
             on_append: options.on_append,
             written: written_sender,
             failed: Arc::clone(&failed),
@@ -154,6 +159,7 @@ impl Plane {
             requests: request_sender.clone(),
             discovery: discovery.clone(),
             secrets: secrets.clone(),
+            has_prometheus,
             view: document_sender,
             stop: tasks.stopping(),
             own: Vec::new(),
@@ -351,6 +357,7 @@ mod tests {
             documents: None,
             kept_documents: None,
             secrets: None,
+            prometheus: None,
             on_secret_read: Arc::new(|_| {}),
             on_append: Arc::new(|_| {}),
         };

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::world::{Happening, Sim};
 use crate::domain::{Locality, Principal, RolloutName, ServiceName, Span, Time, VersionName};
 use crate::engine::{
-    Actor, Blocker, Cause, Command, Event, HookAction, HookAnswer, HookCall, RolloutVerb, Stage,
-    StageKind, Verb, Wait,
+    Actor, Blocker, Cause, Command, Event, HookAction, HookAnswer, HookCall, Inquiry, Reading,
+    RolloutVerb, Said, Stage, StageKind, Verb, Wait,
 };
 
 /// Hooks and addresses answer within this.
@@ -58,12 +58,22 @@ impl Sim<'_> {
     /// An address is asked whether rollouts may go on: they may.
     pub(super) fn asked(&mut self, url: String) {
         let after = self.chance.up_to(ANSWERS_WITHIN);
-        self.soon(after, Happening::AddressAnswers(url));
+        let answer = Ok(false);
+        self.soon(
+            after,
+            Happening::Heard(Box::new(Event::Answered { url, answer })),
+        );
     }
 
-    pub(super) fn address_answers(&mut self, url: String) {
-        let answer = Ok(false);
-        self.event(Event::Answered { url, answer });
+    /// Somebody is asked for the check of a gate: there is nothing against the new version.
+    pub(super) fn inquired(&mut self, inquiry: Inquiry) {
+        let after = self.chance.up_to(ANSWERS_WITHIN);
+        let Inquiry { of, number, .. } = inquiry;
+        let said = Said::Verdict(Reading::Good);
+        self.soon(
+            after,
+            Happening::Heard(Box::new(Event::Measured { of, number, said })),
+        );
     }
 
     /// Looks at what rollouts wait for, and does what somebody would do about it.

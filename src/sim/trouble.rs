@@ -200,7 +200,7 @@ impl Sim<'_> {
                 Effect::Publish(plan) => self.published = Some(with_hosts(&plan)),
                 Effect::Call { call, .. } => self.called(call),
                 Effect::Consult { ask, .. } => self.consulted(ask.key),
-                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {}
+                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } | Effect::Inquire(_) => {}
             }
         }
         for id in proxies {

@@ -35,7 +35,7 @@ const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
 /// What can happen.
 #[derive(Debug)]
 pub(super) enum Happening {
-    AddressAnswers(String),
+    Heard(Box<Event>),
     Bring(ServiceName, VersionName, Locality),
     /// Proxies tell what they have counted.
     Counts,
@@ -300,7 +300,7 @@ impl<'a> Sim<'a> {
         };
         self.now = at;
         match what {
-            Happening::AddressAnswers(url) => self.address_answers(url),
+            Happening::Heard(event) => self.event(*event),
             Happening::Bring(service, version, place) => self.bring(&service, &version, place),
             Happening::BringMissing(service, version, place) => {
                 let coming = self.coming.entry((service.clone(), version.clone()));
@@ -380,6 +380,7 @@ impl<'a> Sim<'a> {
                 Effect::Ask { url } => self.asked(url),
                 Effect::Call { call, .. } => self.called(call),
                 Effect::Consult { ask, .. } => self.consulted(ask.key),
+                Effect::Inquire(inquiry) => self.inquired(inquiry),
             }
         }
         if let Some(engine) = &self.engine {

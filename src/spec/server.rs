@@ -39,6 +39,10 @@ pub struct Server {
     pub tls: Option<TlsFiles>,
     /// Which certificates speak for which nodes; there is a rule whenever there is TLS.
     pub identity: Policy,
+    /// The URL of the metrics server that gates ask.
+    pub prometheus: Option<String>,
+    /// A file with a token for it.
+    pub prometheus_token: Option<PathBuf>,
     /// How long connections live.
     pub lifetimes: Lifetimes,
     /// What is too much.
@@ -65,6 +69,10 @@ pub(super) struct ServerSpec {
     tls: Field<TlsSpec>,
     /// Which certificates may speak for which nodes; one rule that fits is enough.
     identity: Field<Vec<Field<RuleSpec>>>,
+    /// The URL of the Prometheus server that gates ask where they name none, like `http://prometheus:9090`.
+    prometheus: Field<String>,
+    /// A file with a bearer token for that server, read anew for each query.
+    prometheus_token: Field<String>,
     /// How long connections of proxies live.
     connections: Field<ConnectionsSpec>,
     /// What is too much.
@@ -229,6 +237,14 @@ fn read(text: &str, directory: &Path, sink: &Sink) -> Option<Server> {
         ),
         _ => {}
     }
+    let prometheus_at = spec.prometheus.at(root);
+    let prometheus = spec.prometheus.get();
+    if let Some(url) = &prometheus {
+        cx.http_url(url, prometheus_at, "http://prometheus:9090");
+    }
+    if let Some(key) = spec.prometheus_token.key().filter(|_| prometheus.is_none()) {
+        sink.problem(key, "`prometheusToken` goes with `prometheus`");
+    }
     let listen = spec.listen.or(ListenSpec::default());
     Some(Server {
         listen_xds: listen.xds.get(),
@@ -239,6 +255,8 @@ fn read(text: &str, directory: &Path, sink: &Sink) -> Option<Server> {
         secrets: spec.secrets.get().map(path),
         tls,
         identity,
+        prometheus,
+        prometheus_token: spec.prometheus_token.get().map(path),
         lifetimes: lifetimes(spec.connections.or(ConnectionsSpec::default()), &cx),
         limits: limits(spec.limits.or(LimitsSpec::default()), &cx),
         journal: retention(spec.journal.or(JournalSpec::default()), &cx),

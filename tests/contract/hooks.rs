@@ -36,7 +36,7 @@ fn history(server: &Server) -> String {
     lines.collect()
 }
 
-fn is_signed(request: &Request) {
+pub(crate) fn is_signed(request: &Request) {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SIGNING_KEY.as_bytes());
     let said = request.header("x-tidegate-signature");
     let digits = said.strip_prefix("sha256=").unwrap();

@@ -13,8 +13,8 @@ use tidegate::domain::{
     Documents, Instance, InstanceId, Locality, Plan, ProxyId, Rps, Service, Span, Time, VersionName,
 };
 use tidegate::engine::{
-    Answer, Command, Effect, Engine, Event, HookAction, HookAnswer, HookAsk, HookCall, ProxyEvent,
-    Refusal, RolloutVerb, State, Verb, Wait, plan,
+    Answer, Command, Effect, Engine, Event, HookAction, HookAnswer, HookAsk, HookCall, Inquiry,
+    ProxyEvent, Reading, Refusal, RolloutVerb, Said, State, Verb, Wait, plan,
 };
 
 use crate::fleet::{Habits, Proxy, some};
@@ -55,6 +55,7 @@ enum Later {
     /// A version, the id that it takes over if that is free, and where it stands.
     Appear(VersionName, Option<InstanceId>, Option<Locality>),
     Discover,
+    Measure(Box<Inquiry>),
     Hook(String, Result<String, String>),
     Probe(InstanceId),
     /// What a hook of this name says to this key.
@@ -82,6 +83,10 @@ pub(crate) struct World {
     pub(crate) consulted: Vec<(String, u32)>,
     /// What addresses answer; those that are not here say nothing.
     pub(crate) answers: BTreeMap<String, Result<bool, String>>,
+    /// What is said to the checks of gates, by their number from 0; unless it is here, all is good.
+    pub(crate) measured: BTreeMap<usize, Said>,
+    /// What was asked for them.
+    pub(crate) inquiries: Vec<Inquiry>,
     /// Do instances that are missed appear, and released ones go, without a hook?
     pub(crate) helpful: bool,
     /// Does a new instance take over the id of the one in whose place it is started, where that is free?
@@ -127,6 +132,8 @@ impl World {
             says: BTreeMap::new(),
             consulted: Vec::new(),
             answers: BTreeMap::new(),
+            measured: BTreeMap::new(),
+            inquiries: Vec::new(),
             helpful: true,
             same_ids: false,
             ended_kept: Span::MAX,
@@ -237,6 +244,13 @@ impl World {
 
     fn happen(&mut self, what: Later) {
         match what {
+            Later::Measure(inquiry) => {
+                let said = self.measured.get(&inquiry.of.check).cloned();
+                let (of, number) = (inquiry.of.clone(), inquiry.number);
+                self.inquiries.push(*inquiry);
+                let said = said.unwrap_or(Said::Verdict(Reading::Good));
+                self.event(Event::Measured { of, number, said });
+            }
             Later::Answer(url) => {
                 if let Some(answer) = self.answers.get(&url).cloned() {
                     self.event(Event::Answered { url, answer });
@@ -371,6 +385,9 @@ impl World {
                 // What these proxies refuse they refuse again.
                 Effect::Record(_) | Effect::Resend => {}
                 Effect::Ask { url } => self.soon(Span::millis(500), Later::Answer(url)),
+                Effect::Inquire(inquiry) => {
+                    self.soon(Span::millis(500), Later::Measure(Box::new(inquiry)));
+                }
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Call { call, .. } => self.called(call),
                 Effect::Consult { ask, attempt, .. } => self.consult(ask, attempt),
@@ -411,7 +428,7 @@ impl World {
                 Effect::Publish(plan) => assert_eq!(Some(&plan), self.truth.published.as_ref()),
                 Effect::Call { call, .. } => self.called(call),
                 Effect::Consult { ask, attempt, .. } => self.consult(ask, attempt),
-                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } => {
+                Effect::Record(_) | Effect::Resend | Effect::Ask { .. } | Effect::Inquire(_) => {
                     panic!("a start decides nothing: {effect:?}")
                 }
             }

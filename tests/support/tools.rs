@@ -43,6 +43,19 @@ pub(crate) fn envoy() -> Result<PathBuf, String> {
     }
 }
 
+/// A Prometheus: `TIDEGATE_PROMETHEUS`, else what `make tools` put under `target`, else the search path; or why
+/// there is none.
+pub(crate) fn prometheus() -> Result<PathBuf, String> {
+    let given = std::env::var_os("TIDEGATE_PROMETHEUS").map(PathBuf::from);
+    let fetched = repository().join("target/tools/bin/prometheus");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|directory| directory.join("prometheus"));
+    given
+        .or_else(|| fetched.is_file().then_some(fetched))
+        .or_else(|| on_path.into_iter().find(|candidate| candidate.is_file()))
+        .ok_or_else(|| "prometheus not found; run `make tools`".to_owned())
+}
+
 /// A Python with gRPC in it, from `make tools`; or why there is none.
 pub(crate) fn python() -> Result<PathBuf, String> {
     let python = repository().join("target/tools/venv/bin/python");

@@ -37,6 +37,9 @@ pub struct RolloutState {
     /// Gates that it names and whose documents are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates_kept: Vec<Gate>,
+    /// So many times a new instance passed its health check and then did no more, on the way forward.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub crashes: u32,
     /// The parts of the fleet that are rolled now.
     pub lanes: Vec<Lane>,
     /// So many waves are done.
@@ -187,6 +190,7 @@ impl RolloutState {
             overridden: None,
             turned: None,
             gates_kept: Vec::new(),
+            crashes: 0,
             lanes: Vec::new(),
             waves_done: 0,
             waves_undone: 0,
