@@ -99,7 +99,7 @@ const UNACKNOWLEDGED_MAX: usize = 1024;
 const PASSES_MAX: usize = 16;
 
 /// The engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Engine {
     state: State,
     facts: Facts,
@@ -214,6 +214,12 @@ impl Engine {
     /// What `rollout` waits for, as of the last turn.
     pub fn blockers(&self, rollout: &RolloutName) -> &[Blocker] {
         self.waits.of(&Subject::Rollout(rollout.clone()))
+    }
+
+    /// What is only observed, as text and without when. With the state it is all that decides, as long as no
+    /// span is over. For whoever compares worlds; no interface, for it changes with what is observed.
+    pub fn observed(&self) -> String {
+        self.facts.timeless(&self.state)
     }
 
     /// Everything, for people and programs.

@@ -334,7 +334,7 @@ impl Source {
     }
 }
 
-/// All of `src` but the crate's two roots and the tests.
+/// All of `src` but the roots of crates and the tests.
 fn sources() -> Vec<Source> {
     let src = root().join("src");
     let files = rust_files(&src);
@@ -345,7 +345,7 @@ fn sources() -> Vec<Source> {
             .iter()
             .any(|test| path == &test.with_extension("rs") || path.starts_with(test))
     };
-    let roots = [src.join("lib.rs"), src.join("main.rs")];
+    let roots = ["lib.rs", "main.rs", "pure.rs"].map(|root| src.join(root));
     files
         .into_iter()
         .filter(|path| !roots.contains(path) && !is_test(path))

@@ -7,6 +7,8 @@
 mod audit;
 #[path = "engine/clients.rs"]
 mod clients;
+#[path = "engine/closed.rs"]
+mod closed;
 #[path = "engine/crashes.rs"]
 mod crashes;
 #[path = "engine/decisions.rs"]
@@ -33,6 +35,8 @@ mod looking;
 mod measuring;
 #[path = "engine/mended.rs"]
 mod mended;
+#[path = "engine/model.rs"]
+mod model;
 #[path = "engine/moments.rs"]
 mod moments;
 #[path = "engine/properties.rs"]
@@ -45,6 +49,8 @@ mod requests;
 mod rules;
 #[path = "engine/sample.rs"]
 mod sample;
+#[path = "engine/seen.rs"]
+mod seen;
 #[path = "engine/soak.rs"]
 mod soak;
 #[path = "engine/speed.rs"]

@@ -7,6 +7,7 @@ mod clock;
 pub(super) mod crashes;
 mod measured;
 pub(super) mod tally;
+mod timeless;
 mod traffic;
 mod witness;
 
@@ -25,7 +26,7 @@ use crate::domain::{Generation, InstanceId, Nack, ProxyId, RolloutName, ServiceN
 use crate::gates::Baseline;
 
 /// Everything observed since the start.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Facts {
     /// Instances that their source knew before and no longer does.
     pub(super) vanished: BTreeMap<ServiceName, BTreeSet<InstanceId>>,
@@ -67,7 +68,7 @@ pub(super) enum Asking {
 }
 
 /// A question and its answer.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Asked {
     /// When it was asked last.
     pub(super) at: Option<Time>,
@@ -88,7 +89,7 @@ impl Asked {
 }
 
 /// The health of a service's instances; missing until the first probe of each.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Healths {
     by_instance: BTreeMap<InstanceId, Health>,
     unhealthy: BTreeSet<InstanceId>,
@@ -103,7 +104,7 @@ pub(super) struct Health {
 }
 
 /// What is known of a proxy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ProxyFacts {
     pub(super) connected: bool,
     /// Since when that is so.
@@ -118,7 +119,7 @@ pub(super) struct ProxyFacts {
 }
 
 /// What a proxy said by one source.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Heard {
     clock: Clock,
     last: Option<Time>,

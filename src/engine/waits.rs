@@ -7,7 +7,7 @@ use super::{Blocker, State, Wait};
 use crate::domain::{Span, Time};
 
 /// Waits by subject.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Waits(BTreeMap<Subject, Vec<Blocker>>);
 
 impl Waits {

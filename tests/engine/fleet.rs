@@ -9,10 +9,11 @@ use tidegate::domain::{
     Time, VersionName, Weight,
 };
 use tidegate::engine::{Completed, InstanceLoad, LoadReport, ProxyEvent, Source};
+use tidegate::sim::Chance;
 
 use crate::requests::{Counted, Habit};
-use crate::sample::{Chance, identity};
-use crate::truth::Seen;
+use crate::sample::identity;
+use crate::seen::Seen;
 
 /// How often a proxy reports.
 const REPORT_EVERY: Span = Span::millis(500);

@@ -1,4 +1,4 @@
-//! Documents and small values that the tests share, and their only source of chance.
+//! Documents and small values that the tests share.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,6 @@ use tidegate::domain::{
     Rolling, Rollout, Route, Rps, Service, Span, Strategy, ThenDo, UpstreamTls, VersionLabel,
 };
 use tidegate::engine::Actor;
-pub(crate) use tidegate::sim::Chance;
 
 /// A name of any kind.
 pub(crate) fn name<T: std::str::FromStr>(text: &str) -> T

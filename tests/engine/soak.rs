@@ -17,7 +17,8 @@ use tidegate::engine::{
 use tidegate::sim::{Outcome, Proxies, Setup, Watch, simulate};
 
 use crate::drawn::{BUSY, is_calm, may_cost_requests, setup};
-use crate::truth::{Truth, may_stop};
+use crate::seen::may_stop;
+use crate::truth::Truth;
 
 /// So many in each `cargo test`.
 const SEEDS: u64 = 500;

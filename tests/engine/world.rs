@@ -16,10 +16,12 @@ use tidegate::engine::{
     Answer, Command, Effect, Engine, Event, HookAction, HookAnswer, HookAsk, HookCall, Inquiry,
     ProxyEvent, Reading, Refusal, RolloutVerb, Said, State, Verb, Wait, plan,
 };
+use tidegate::sim::Chance;
 
 use crate::fleet::{Habits, Proxy, some};
-use crate::sample::{Chance, actor, instance, name};
-use crate::truth::{Truth, may_stop};
+use crate::sample::{actor, instance, name};
+use crate::seen::may_stop;
+use crate::truth::Truth;
 
 const STEP: Span = Span::millis(100);
 

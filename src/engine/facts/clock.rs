@@ -3,7 +3,7 @@
 use crate::domain::{Span, Time};
 
 /// A proxy's clock, as far as its reports show it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Clock {
     pub(super) last_read_at_ns: u64,
     /// Our clock minus the proxy's, as the report that came fastest in this period shows it.

@@ -45,13 +45,13 @@ const EDGES_IN_SET_MAX: usize = 400;
 const SILENT_AFTER: Span = Span::secs(3600);
 
 /// All that proxies have counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     services: BTreeMap<ServiceName, OfService>,
     edges: Edges,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct OfService {
     proxies: BTreeMap<ProxyId, Proxy>,
     pending: Pending,
@@ -191,7 +191,7 @@ impl<'a> Part<'a> {
 }
 
 /// The sets of edges of time that proxies have, each kept once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Edges(Vec<Arc<[f64]>>);
 
 impl Edges {

@@ -6,6 +6,7 @@
 //! many there are, which is another thing than none.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 
 use crate::domain::{ProxyId, Rps, ServiceName, Span, Time, VersionName};
 use crate::engine::Completed;
@@ -24,14 +25,14 @@ const SAMPLE_EVERY: Span = Span::secs(1);
 const PERCENTILE: usize = 95;
 
 /// All services' requests.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(in crate::engine) struct Traffic {
     counters: BTreeMap<ServiceName, BTreeMap<ProxyId, BTreeMap<VersionName, Counter>>>,
     carried: BTreeMap<ServiceName, Carried>,
 }
 
 /// What one proxy has counted of one version.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Counter {
     /// Where the present window began.
     total: u64,
@@ -42,7 +43,7 @@ struct Counter {
 }
 
 /// What each instance has carried, as requests per second.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Carried {
     last: Option<Time>,
     samples: VecDeque<f64>,
@@ -105,6 +106,22 @@ impl Traffic {
             load += own.map(|(_, rate)| rate).sum::<f64>();
         }
         Some(load)
+    }
+
+    /// What is believed of it, without when, as text.
+    pub(super) fn timeless(&self) -> String {
+        let Self { counters, carried } = self;
+        let mut text = String::new();
+        for (service, of_service) in counters {
+            for (proxy, of_proxy) in of_service {
+                let rates: Vec<_> = of_proxy.iter().map(|(of, it)| (of, it.rate)).collect();
+                let _ = write!(text, "{service} {proxy} {rates:?};");
+            }
+        }
+        for (service, carried) in carried {
+            let _ = write!(text, "{service} {:?};", carried.samples);
+        }
+        text
     }
 
     /// Is it time to note again what the instances of a service carry?

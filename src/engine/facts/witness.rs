@@ -14,7 +14,7 @@ use crate::domain::{ProxyId, Time, counted};
 /// anew. A reading that says whether the proxy still uses the instance settles the question by
 /// itself: while it does, the reading is from before. A host that is known by its name is never told
 /// to drain, so there it is only the weight that the proxy has acknowledged, and it settles nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(in crate::engine) struct Witness {
     acknowledged: Option<Time>,
     /// Its proxy is told the weight alone.
@@ -46,6 +46,15 @@ impl Witness {
             (_, 0) => format!("{proxy} reported it idle once, twice is needed"),
             (_, n) => format!("{} in progress on {proxy}", counted(n, "request")),
         }
+    }
+
+    /// Has it acknowledged, and was it named then; how many readings and zeros came since, as far as they count;
+    /// and the last.
+    pub(super) fn shown(&self) -> (bool, bool, u32, u32, u64) {
+        let zeros = self.zeros.min(ZEROS_NEEDED);
+        let readings = self.readings_since.min(2);
+        let acknowledged = self.acknowledged.is_some();
+        (acknowledged, self.named, readings, zeros, self.last)
     }
 
     pub(super) fn acknowledge(&mut self, now: Time, named: bool) {

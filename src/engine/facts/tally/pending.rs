@@ -48,7 +48,7 @@ pub struct Tried {
 
 type Counts = BTreeMap<Count, u64>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
     answers: BTreeMap<VersionName, BTreeMap<String, Counts>>,
     tried: BTreeMap<VersionName, BTreeMap<InstanceId, Tried>>,

@@ -22,7 +22,7 @@ const PROCESSES_MAX: usize = 8;
 /// Versions and endpoints of one service that are kept for one proxy.
 const SERIES_MAX: usize = 20_000;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Proxy {
     pub(super) heard: Time,
     source: Source,

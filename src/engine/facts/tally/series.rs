@@ -97,7 +97,7 @@ pub(super) fn attempts(said: &Attempts) -> Vec<(Count, u64)> {
 }
 
 /// The counters of one version or endpoint, as one proxy last said them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Series {
     /// In the order of what they count.
     pub(super) counters: Vec<Counter>,
