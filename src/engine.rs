@@ -57,18 +57,17 @@ pub use effect::Effect;
 pub use event::{
     Actor, Attempts, Completed, Event, InstanceLoad, LoadReport, Mishaps, ProxyEvent, Source, Times,
 };
-pub use facts::crashes::{Crash, Crashes};
 pub use facts::tally::{Answers, Heard, Reporter, Taken, Tally, Tried};
 pub use invariants::{Violation, check_plan, check_record};
 pub use judging::{
     BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateView, Point, SlowEvidence, Verdict,
 };
-pub use measuring::{Asked, CheckId, Inquiry, Judged, Reading, Said};
+pub use measuring::{Asked, Candidate, CheckId, Inquiry, Reading, Said};
 pub use moments::Standing;
 pub use planning::plan;
 pub use record::{
     Entry, HookAction, HookAnswer, HookAsk, HookCall, Moment, Origin, Outcome, Portion, Record,
-    Request, Split, Turned,
+    Request, Ruling, Split, Turned,
 };
 pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
@@ -78,8 +77,8 @@ pub use state::{
     ServiceState, Stand, Started, State, VersionState,
 };
 pub use view::{
-    BlockerView, DrainView, FrozenView, InstanceView, MeasuredView, Part, PartView, Phase,
-    ProxyView, ReportView, RolloutView, ServiceView, VersionView, View,
+    BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,
+    RolloutView, ServiceView, VersionView, View,
 };
 
 use facts::Facts;
@@ -321,8 +320,6 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
             let is_known =
                 |service: &_, version: &_| proxies::is_known(turn.state, service, version);
             turn.facts.tally.tidy(turn.now, is_known);
-            let services = &turn.state.services;
-            turn.facts.crashes.retain(|it| services.contains_key(it));
         }
         Event::Documents { documents, by } => documents::apply(turn, *documents, &by),
         Event::Answered { url, answer } => {
@@ -340,7 +337,9 @@ fn absorb(turn: &mut Turn<'_>, event: Event) {
             healthy,
             detail,
         } => {
-            instances::hear_health(turn, &service, &instance, healthy, detail);
+            let now = turn.now;
+            turn.facts
+                .hear_health(&service, &instance, healthy, detail, now);
         }
         Event::HookDone { key, result } => hooks::done(turn, key, result),
         Event::HookSaid { key, answer } => moments::hear(turn, &key, answer),

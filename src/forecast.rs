@@ -24,11 +24,12 @@ pub use report::{
 };
 pub use zones::ZonesForecast;
 
-use crate::domain::{Documents, Locality, Share, Span, Time};
+use crate::domain::{BUILT_IN_GATE, Documents, Gate, Locality, Share, Span, Time};
 use crate::engine::{Entry, StageKind, State, View};
 use crate::sim::{Setup, SetupError, Standing, Times, simulate};
 use notes::Notes;
 use report::Writer;
+use std::borrow::Cow;
 
 /// What a forecast is made from.
 #[derive(Clone, Debug)]
@@ -73,6 +74,9 @@ pub fn forecast(ask: Ask) -> Result<Forecast, SetupError> {
     let mut setup = Setup::new(ask.documents.clone());
     setup.approve_after = Some(Span::ZERO);
     setup.rps = ask.rps.unwrap_or(setup.rps);
+    if ask.rps.is_none() {
+        prove_at_once(&mut setup.documents);
+    }
     let mut frozen = None;
     match &ask.fleet {
         Fleet::MadeUp {
@@ -94,6 +98,9 @@ pub fn forecast(ask: Ask) -> Result<Forecast, SetupError> {
             setup.times = measured::times(view, journal);
             setup.report_every = Times::report_every(&setup.times);
             let mut standing = standing(state, view);
+            if ask.rps.is_none() {
+                prove_at_once(&mut standing.state.documents);
+            }
             // It is said, and the plan is that for afterwards.
             standing.state.frozen = None;
             frozen.clone_from(&view.frozen);
@@ -111,6 +118,18 @@ pub fn forecast(ask: Ask) -> Result<Forecast, SetupError> {
         played: outcome.report.rollouts,
     }
     .write(notes))
+}
+
+/// How long a proof takes depends on the traffic. Where that is not known, none is waited for, and the plan says so.
+fn prove_at_once(documents: &mut Documents) {
+    let built_in = BUILT_IN_GATE.parse().ok();
+    let built_in = built_in.and_then(|name| documents.gate(&name).map(Cow::into_owned));
+    let declared = std::mem::take(&mut documents.gates).into_values();
+    let asked_for_nothing = declared.chain(built_in).map(|gate| {
+        let checks = Vec::new();
+        (gate.name.clone(), Gate { checks, ..gate })
+    });
+    documents.gates = asked_for_nothing.collect();
 }
 
 /// The fleet with what is only observed of it.

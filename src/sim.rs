@@ -19,6 +19,7 @@ mod deed;
 mod ending;
 mod fault;
 mod flow;
+mod journal;
 mod listed;
 mod outside;
 mod process;

@@ -77,8 +77,7 @@ pub(super) async fn page(
             }
             page.next = entry.seq + 1;
             // How far a trial has come is no event; what follows from it is, and has its numbers.
-            let is_note = matches!(entry.entry.record, Record::Weighed { .. });
-            if !is_note && wanted.has(&entry) {
+            if !entry.entry.record.is_note() && wanted.has(&entry) {
                 page.entries.push(entry);
             }
         }

@@ -89,7 +89,6 @@ fn rollout() -> RolloutView {
         blockers: vec![blocker()],
         gates: Vec::new(),
         notes: vec!["edge-8 is lost".into()],
-        measured: Vec::new(),
         report: ReportView {
             drained: vec![DrainView {
                 instance: "cart-0".parse().unwrap(),

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::render;
 use crate::api;
 
-/// What the gates of a rollout go by: counts, evidence over time, each instance, and what was decided
+/// What the gates of a rollout go by: counts, instances, decisions
 #[derive(Debug, clap::Args)]
 pub(super) struct Evidence {
     /// The rollout

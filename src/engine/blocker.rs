@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::{self, Rule};
 use super::{HookAction, Moment, Standing};
 use crate::domain::{
-    Approval, GateName, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span, ThenDo,
-    Time, VersionName, Weight,
+    Approval, GateName, Generation, InstanceId, Nack, PolicyName, ProxyId, RolloutName, Span,
+    ThenDo, Time, VersionName, Weight,
 };
 
 /// A wait, and since when.

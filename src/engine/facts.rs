@@ -4,7 +4,6 @@
 //! has. In particular every proxy that the state knows counts as not connected until it is back.
 
 mod clock;
-pub(super) mod crashes;
 mod measured;
 pub(super) mod tally;
 mod timeless;
@@ -14,7 +13,6 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::Clock;
-use crashes::Crashes;
 use measured::Measured;
 use tally::Tally;
 use traffic::Traffic;
@@ -48,8 +46,6 @@ pub(super) struct Facts {
     pub(super) baselines: BTreeMap<ServiceName, Baseline>,
     /// When counts were last weighed.
     pub(super) weighed: Option<Time>,
-    /// Instances that failed while they were wanted.
-    pub(super) crashes: Crashes,
     /// How many requests proxies have counted, and how they ended.
     pub(super) tally: Tally,
     /// How many requests a second that makes.
@@ -158,7 +154,7 @@ impl Facts {
             .is_some_and(|gone| gone.contains(instance))
     }
 
-    /// Takes in what a probe found. Did the instance pass before, and fails now?
+    /// Takes in what a probe found.
     pub(super) fn hear_health(
         &mut self,
         service: &ServiceName,
@@ -166,7 +162,7 @@ impl Facts {
         healthy: bool,
         detail: String,
         now: Time,
-    ) -> bool {
+    ) {
         let of_service = self.health.entry(service.clone()).or_default();
         let known = of_service.by_instance.entry(instance.clone());
         let health = known.or_insert(Health {
@@ -174,7 +170,6 @@ impl Facts {
             since: now,
             detail: String::new(),
         });
-        let has_failed = health.healthy && !healthy;
         if health.healthy != healthy {
             (health.healthy, health.since) = (healthy, now);
         }
@@ -184,7 +179,6 @@ impl Facts {
         } else {
             of_service.unhealthy.insert(instance.clone());
         }
-        has_failed
     }
 
     /// Forgets all that was observed of an instance.

@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::barrier::{Asked, Drain, barrier, drains, not_using};
 use super::turn::{Subject, Turn};
 use super::{
-    Cause, Crash, HookAction, HookState, Record, RolloutState, ServiceState, Stage, StageKind,
-    Stand, Wait,
+    Cause, HookAction, HookState, Record, RolloutState, ServiceState, Stage, StageKind, Stand, Wait,
 };
 use crate::domain::{
     EndpointState, Generation, Instance, InstanceId, RolloutName, Service, ServiceName, Time,
@@ -73,34 +72,6 @@ fn see(turn: &mut Turn<'_>, service: &ServiceName, instance: Instance) {
         service: service.clone(),
         instance,
     });
-}
-
-/// Takes in what a probe found. One that fails while nobody takes it out, and had passed, has crashed.
-pub(super) fn hear_health(
-    turn: &mut Turn<'_>,
-    service: &ServiceName,
-    id: &InstanceId,
-    healthy: bool,
-    detail: String,
-) {
-    let now = turn.now;
-    let has_failed = turn.facts.hear_health(service, id, healthy, detail, now);
-    let known = turn.state.services.get(service);
-    let Some(known) = known.and_then(|it| it.instances.get(id)) else {
-        return;
-    };
-    let was_ready = matches!(
-        known.stage.kind(),
-        StageKind::Ready | StageKind::Joining | StageKind::Serving
-    );
-    if has_failed && was_ready {
-        let crash = Crash {
-            at: now,
-            version: known.instance.version.clone(),
-            instance: id.clone(),
-        };
-        turn.facts.crashes.note(service, crash);
-    }
 }
 
 /// Drops an instance: lost, if proxies might still use it, else merely gone.

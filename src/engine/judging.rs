@@ -3,6 +3,7 @@
 //! ```text
 //! facts::tally ──▶ weigh: periods by region ──▶ gates::Trial ──▶ decide: go back, hold, take one instance out
 //!  (increments)      (warm-up left out)          (one per gate)    step, bake: proven, or time is up
+//! measuring: metrics, addresses, health ─────────▶ elsewhere ────────────▲
 //! ```
 //!
 //! A trial lives in the facts and is written down from time to time, with where counting stood, so a restart goes
@@ -10,6 +11,7 @@
 //! rollout that goes back is judged no more.
 
 mod decide;
+mod elsewhere;
 mod proof;
 mod shown;
 mod weigh;
@@ -26,12 +28,14 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::state::RolloutState;
-use crate::domain::{Gate, GateName, Time};
+use super::turn::Turn;
+use crate::domain::{Gate, GateName, RolloutName, Time};
 use crate::gates::Trial;
+use elsewhere::Known;
 use shown::Course;
 
 /// The trials of a rollout, as they go on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Judged {
     trials: BTreeMap<GateName, OneTrial>,
     /// When the trials were last written down.
@@ -41,7 +45,7 @@ pub(super) struct Judged {
 }
 
 /// The trial of one gate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OneTrial {
     /// The gate as it was when this began; one that is edited begins anew.
     gate: Gate,
@@ -73,11 +77,7 @@ impl Judged {
 }
 
 /// The trials of rollouts that were going on when the journal ended.
-pub(super) fn resume(
-    facts: &mut Facts,
-    rollouts: &BTreeMap<crate::domain::RolloutName, RolloutState>,
-    now: Time,
-) {
+pub(super) fn resume(facts: &mut Facts, rollouts: &BTreeMap<RolloutName, RolloutState>, now: Time) {
     for (name, rollout) in rollouts.iter().filter(|(_, rollout)| rollout.runs()) {
         if rollout.gates.values().any(|gate| gate.kept.is_some()) {
             facts.judged.insert(name.clone(), Judged::resume(rollout));
@@ -86,4 +86,14 @@ pub(super) fn resume(
                 .resume(&rollout.spec.service, &rollout.heard, now);
         }
     }
+}
+
+/// What a decision about a rollout goes by; `None` if there is none of that name.
+fn known<'a>(turn: &'a Turn<'_>, rollout: &RolloutName) -> Option<Known<'a>> {
+    Some(Known {
+        state: turn.state,
+        facts: turn.facts,
+        rollout: turn.state.rollouts.get(rollout)?,
+        now: turn.now,
+    })
 }

@@ -88,13 +88,13 @@ pub enum Asked {
         /// How.
         call: Hook,
         /// What about.
-        about: Judged,
+        about: Candidate,
     },
 }
 
 /// What a verdict is asked about, as it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Judged {
+pub struct Candidate {
     /// The gate.
     pub gate: GateName,
     /// The rollout.
@@ -210,16 +210,15 @@ fn reading(facts: &Facts, of: &CheckId, now: Time) -> Reading {
 
 /// How a number stands to what a check wants.
 fn read(metric: &Metric, number: f64) -> Reading {
-    let name = metric.name.as_deref().unwrap_or("it");
     if number.is_nan() {
-        let why = format!("{name} is not a number (NaN), as where nothing is divided by nothing");
-        return Reading::Unsure(why);
+        let why = "not a number (NaN), as where nothing is divided by nothing";
+        return Reading::Unsure(why.to_owned());
     }
     if metric.is_good(number) {
         return Reading::Good;
     }
     let bounds = metric.bounds();
-    Reading::Worse(format!("{name} is {number}, and is to be {bounds}"))
+    Reading::Worse(format!("{number}, and is to be {bounds}"))
 }
 
 /// The metric that a check is, if it still is one.
@@ -280,9 +279,9 @@ fn number(metric: &Metric, rollout: &RolloutState) -> Asked {
     }
 }
 
-fn subject(gate: &GateName, rollout: &RolloutState) -> Option<Judged> {
+fn subject(gate: &GateName, rollout: &RolloutState) -> Option<Candidate> {
     let (spec, started) = (&rollout.spec, rollout.started.as_ref()?);
-    Some(Judged {
+    Some(Candidate {
         gate: gate.clone(),
         rollout: spec.name.clone(),
         service: spec.service.clone(),

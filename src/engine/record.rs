@@ -7,21 +7,20 @@ mod about;
 mod entry;
 mod moment;
 mod parts;
+mod ruling;
 mod sentence;
 
 pub use entry::{Entry, Request};
 pub use moment::{HookAnswer, HookAsk, Moment, Portion};
 pub use parts::{HookAction, HookCall, Origin, Outcome, Split, Turned};
+pub use ruling::Ruling;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::tally::Heard;
-use super::judging::Decision;
-use super::state::KeptTrial;
-use super::{Actor, Stage};
+use super::{Actor, Pause, Stage};
 use crate::domain::{
-    Documents, GateName, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity,
-    Rollout, RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
+    Documents, Generation, Instance, InstanceId, PlaceName, ProxyId, ProxyIdentity, Rollout,
+    RolloutName, RolloutStep, ServiceName, Span, Time, VersionName,
 };
 
 /// A decision, or a fact that decisions rest on and that must outlive a restart.
@@ -91,20 +90,13 @@ pub enum Record {
         reason: Option<String>,
     },
     /// Somebody froze everything: no rollout begins anything more.
-    Frozen {
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// A gate has found something that matters.
-    GateDecided {
+    Frozen(Pause),
+    /// Gates have decided something, or weighed.
+    Ruled {
         /// The rollout.
         rollout: RolloutName,
-        /// The gate.
-        gate: GateName,
-        /// What it found, and what follows.
-        decision: Box<Decision>,
+        /// What they say.
+        ruling: Ruling,
     },
     /// A hook said something new, or what it said is passed over.
     HookAnswered {
@@ -397,12 +389,7 @@ pub enum Record {
         step: u32,
     },
     /// The freeze of everything is over.
-    Unfrozen {
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: Option<String>,
-    },
+    Unfrozen(Pause),
     /// A version gets a cluster and a place in the routes, with no weight yet.
     VersionRouted {
         /// The service.
@@ -425,15 +412,6 @@ pub enum Record {
         version: VersionName,
         /// The generation without it.
         generation: Generation,
-    },
-    /// How far the trials of a rollout's gates have come.
-    Weighed {
-        /// The rollout.
-        rollout: RolloutName,
-        /// Its trials.
-        trials: Vec<KeptTrial>,
-        /// Where counting stands.
-        heard: Vec<Heard>,
     },
     /// A wave is done.
     WaveDone {

@@ -25,7 +25,7 @@ pub use rollout::{Bake, Batch, Lane, Pause, Report, RolloutState, Started};
 pub use roster::{Roster, Stand};
 
 use super::stage::StageKind;
-use super::{Cause, Entry, Record, Split, Stage};
+use super::{Entry, Record, Split, Stage};
 use crate::domain::{
     Documents, Generation, Instance, InstanceId, ProxyId, ProxyIdentity, RolloutName, Service,
     ServiceName, Time, VersionName,
@@ -219,11 +219,8 @@ impl State {
                 self.service_mut(service).split = Some(split.clone());
             }
             Record::WeightsReleased { service } => self.service_mut(service).split = None,
-            Record::Frozen { by, reason } => {
-                let (by, reason) = (by.clone(), reason.clone());
-                self.frozen = Some((at, Pause { by, reason }));
-            }
-            Record::Unfrozen { .. } => self.frozen = None,
+            Record::Frozen(pause) => self.frozen = Some((at, pause.clone())),
+            Record::Unfrozen(_) => self.frozen = None,
             Record::KeepEnded { service } => self.service_mut(service).kept = None,
             about_a_rollout => {
                 if let Record::RolloutSuperseded { rollout, by } = about_a_rollout {

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GateView, Outcome, Proof, Reading, Stage};
+use super::{GateView, Outcome, Proof, Stage};
 use crate::domain::{
-    GateName, Generation, InstanceId, Locality, Nack, ProxyId, RolloutName, ServiceName, Time,
-    VersionName,
+    Generation, InstanceId, Locality, Nack, ProxyId, RolloutName, ServiceName, Time, VersionName,
 };
 
 /// Everything at one moment.
@@ -176,9 +175,6 @@ pub struct RolloutView {
     pub gates: Vec<GateView>,
     /// Things to know that do not stop it.
     pub notes: Vec<String>,
-    /// What the checks of its gates say that counting requests does not judge.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub measured: Vec<MeasuredView>,
     /// What has been measured so far.
     pub report: ReportView,
 }
@@ -342,25 +338,4 @@ pub struct ProxyView {
     pub last_report: Option<Time>,
     /// The services that it may send traffic to.
     pub services: Vec<ServiceName>,
-}
-
-/// What a check of a gate says that counting requests does not judge.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MeasuredView {
-    /// The gate.
-    pub gate: GateName,
-    /// Which of its checks, from 1.
-    pub check: usize,
-    /// What it is about: a name, a query, or the check's word.
-    pub what: String,
-    /// What was said last.
-    #[serde(flatten)]
-    pub reading: Reading,
-    /// The number that it was read from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<f64>,
-    /// When that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Time>,
 }

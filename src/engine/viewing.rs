@@ -7,14 +7,11 @@ use super::state::{Bake, RolloutState};
 use super::turn::Subject;
 use super::waits::Waits;
 use super::{
-    BlockerView, Cause, CheckId, DrainView, FrozenView, InstanceView, MeasuredView, Outcome,
-    PartView, Phase, ProxyView, ReportView, RolloutView, ServiceState, ServiceView, StageKind,
-    Stands, State, VersionView, View, Wait, measuring,
+    BlockerView, Cause, DrainView, FrozenView, InstanceView, Outcome, PartView, Phase, ProxyView,
+    ReportView, RolloutView, ServiceState, ServiceView, StageKind, Stands, State, VersionView,
+    View, Wait,
 };
-use crate::domain::{
-    BUILT_IN_GATE, Check, Gate, ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span,
-    Strategy, Time,
-};
+use crate::domain::{ProxyIdentity, RolloutName, ServiceName, ServicePlan, Span, Strategy, Time};
 
 /// What is said of an instance that is kept although its source no longer knows it.
 const VANISHED: &str = "its source no longer knows it; kept, for nothing else takes traffic";
@@ -126,50 +123,6 @@ impl Seen<'_> {
         state.instances.iter().map(view).collect()
     }
 
-    /// What the checks of the rollout's gates say that counting requests does not judge.
-    fn measured(&self, rollout: &RolloutState) -> Vec<MeasuredView> {
-        if !rollout.runs() || rollout.turned.is_some() {
-            return Vec::new();
-        }
-        let gates = self.state.gates_of(rollout);
-        let measured = gates.flat_map(|gate| {
-            let checks = 0..gate.checks.len();
-            let views = checks.filter_map(|index| self.measured_by(rollout, &gate, index));
-            views.collect::<Vec<_>>()
-        });
-        measured.collect()
-    }
-
-    fn measured_by(
-        &self,
-        rollout: &RolloutState,
-        gate: &Gate,
-        index: usize,
-    ) -> Option<MeasuredView> {
-        let of = (gate, index);
-        let reading = measuring::says(self.state, self.facts, rollout, of, self.now)?;
-        let check = gate.checks.get(index)?;
-        let what = match check {
-            Check::Metric(metric) => metric.name.as_ref().unwrap_or(&metric.prometheus),
-            Check::Webhook(webhook) => &webhook.name,
-            _ => check.word(),
-        };
-        let id = CheckId {
-            rollout: rollout.spec.name.clone(),
-            gate: gate.name.clone(),
-            check: index,
-        };
-        let heard = self.facts.measured.heard(&id).map(|(heard, _)| heard);
-        Some(MeasuredView {
-            gate: gate.name.clone(),
-            check: index + 1,
-            what: what.to_owned(),
-            reading,
-            number: heard.and_then(|heard| heard.number),
-            asked: heard.map(|heard| heard.asked),
-        })
-    }
-
     fn rollout(&self, rollout: &RolloutState) -> RolloutView {
         let spec = &rollout.spec;
         let desired = rollout
@@ -210,7 +163,6 @@ impl Seen<'_> {
             blockers: self.blockers(&Subject::Rollout(spec.name.clone())),
             gates: judging::views(self.state, self.facts, rollout, self.now),
             notes,
-            measured: self.measured(rollout),
             report: ReportView {
                 drained: report
                     .drained

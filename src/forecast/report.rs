@@ -361,6 +361,10 @@ impl Writer<'_> {
                 "{errors} of the requests fail anyway, and not in bursts"
             ));
         }
+        if self.ask.rps.is_none() && rollouts.iter().any(|it| !it.gates.is_empty()) {
+            let proof = "gates prove each part in its least time; `--rps` says how long they need";
+            assumes.push(proof.to_owned());
+        }
         assumes.push("nothing goes wrong, and whoever is asked says yes at once".to_owned());
         assumes
     }

@@ -60,6 +60,17 @@ pub enum Check {
     Elsewhere,
 }
 
+impl Check {
+    /// Is what it compares different, and by enough to matter?
+    fn matters(&self) -> bool {
+        match self {
+            Self::Errors(errors) => errors.matters(),
+            Self::Latency(latency) => latency.matters(),
+            Self::Objective(_) | Self::Elsewhere => false,
+        }
+    }
+}
+
 /// How a check stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -253,10 +264,11 @@ impl Trial {
             _ => None,
         });
         if ln_sum(material) >= needed {
-            return alarm(self.says(), self.telling());
+            return alarm(self.said_by(Check::matters), self.telling());
         }
         let sick = self.errors().find_map(|errors| errors.sick(needed))?;
-        alarm(self.says(), Telling::OneBox(sick))
+        let says = self.said_by(|check| matches!(check, Check::Errors(_)));
+        alarm(says, Telling::OneBox(sick))
     }
 
     fn errors(&self) -> impl Iterator<Item = &Errors> {
@@ -283,7 +295,12 @@ impl Trial {
 
     /// What the comparisons have counted.
     pub fn says(&self) -> String {
-        let says = self.checks.iter().filter_map(|check| match check {
+        self.said_by(|_| true)
+    }
+
+    fn said_by(&self, which: impl Fn(&Check) -> bool) -> String {
+        let checks = self.checks.iter().filter(|check| which(check));
+        let says = checks.filter_map(|check| match check {
             Check::Errors(errors) => Some(errors.says()),
             Check::Latency(latency) => latency.says(),
             Check::Objective(_) | Check::Elsewhere => None,

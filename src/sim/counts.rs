@@ -7,11 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::world::{Happening, Sim};
-use crate::domain::{ProxyId, ServiceName, Span, VersionName};
+use crate::domain::{ProxyId, ServiceName, Span, Time, VersionName};
 use crate::engine::{Completed, Engine, LoadReport, ProxyEvent, RolloutState, Source, Times};
 
-/// Counts are told so often.
-pub(super) const COUNTS_EVERY: Span = Span::secs(10);
+/// Counts are told so often at first …
+const SOON: Span = Span::secs(1);
+
+/// … and so often at last: the longer nothing changes, the less another report says.
+const SELDOM: Span = Span::secs(30);
+
+/// Of the time since something changed, this part passes between two reports.
+const PART: u32 = 20;
 
 /// How long answers take, whatever version gives them: so many of a thousand up to each edge in milliseconds, and the
 /// rest longer than the last.
@@ -21,11 +27,36 @@ const TIMES: [(f64, u128); 4] = [(10.0, 300), (25.0, 400), (50.0, 200), (100.0, 
 const ONE: u128 = 1_000_000;
 
 /// What each proxy has told so far, in millionths: all answers, and errors among them.
-pub(super) type Told = BTreeMap<ProxyId, BTreeMap<(ServiceName, VersionName), (u128, u128)>>;
+type Told = BTreeMap<ProxyId, BTreeMap<(ServiceName, VersionName), (u128, u128)>>;
+
+/// What is told of answers, and when.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    told: Told,
+    /// The number of the next report.
+    next: u64,
+    changed: Time,
+}
 
 impl Sim<'_> {
-    pub(super) fn tell_counts(&mut self) {
-        self.soon(COUNTS_EVERY, Happening::Counts);
+    /// Something changes that may show in what is counted: it is told soon.
+    pub(super) fn counts_change(&mut self) {
+        self.counts.changed = self.now;
+        self.tell_counts_in(SOON);
+    }
+
+    fn tell_counts_in(&mut self, span: Span) {
+        self.counts.next += 1;
+        self.soon(span, Happening::Counts(self.counts.next));
+    }
+
+    pub(super) fn tell_counts(&mut self, number: u64) {
+        if number != self.counts.next {
+            return;
+        }
+        let quiet = Span::between(self.counts.changed, self.now).duration();
+        let next = Span::from(quiet / PART);
+        self.tell_counts_in(next.clamp(SOON, SELDOM));
         let is_judged = |rollout: &RolloutState| rollout.runs() && !rollout.spec.gates.is_empty();
         let state = self.engine.as_ref().map(Engine::state);
         if !state.is_some_and(|state| state.rollouts.values().any(is_judged)) {
@@ -39,13 +70,18 @@ impl Sim<'_> {
                 proxy.connected && !proxy.silent && proxy.identity.locality.region == region
             });
             if let Some(proxy) = tells {
-                let of_proxy = self.told.entry(proxy.identity.id.clone()).or_default();
+                let of_proxy = self
+                    .counts
+                    .told
+                    .entry(proxy.identity.id.clone())
+                    .or_default();
                 let sum = of_proxy.entry((service, version)).or_default();
                 *sum = (sum.0 + all, sum.1 + bad);
             }
         }
         let edges: Arc<[f64]> = TIMES.map(|(edge, _)| edge).into();
         let reports: Vec<_> = self
+            .counts
             .told
             .iter()
             .map(|(id, told)| (id.clone(), said(told, &edges)))

@@ -100,10 +100,11 @@ fn kind(wait: &Wait) -> Discriminant<Wait> {
 
 /// Every plan is published and acknowledged; what it says stands in the lines before.
 fn is_told(record: &Record) -> bool {
-    !matches!(
+    let is_said_otherwise = matches!(
         record,
         Record::Published { .. } | Record::InForce { .. } | Record::InstanceSeen { .. }
-    )
+    );
+    !is_said_otherwise && !record.is_note()
 }
 
 /// Into which stage, and why, if an instance moved.

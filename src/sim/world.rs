@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::chance::Chance;
-use super::counts::{COUNTS_EVERY, Told};
+use super::counts::Counts;
 use super::deed::Deed;
 use super::fault::Fault;
 use super::flow::Tally;
@@ -19,12 +19,10 @@ use super::watch::Watch;
 use crate::domain::{
     Documents, Locality, Plan, ProxyId, Rps, ServiceName, Span, Time, VersionName,
 };
-use crate::engine::{
-    Actor, Effect, Engine, Entry, Event, ProxyEvent, Record, StageKind, Stand, State,
-};
+use crate::engine::{Actor, Effect, Engine, Entry, Event, ProxyEvent, StageKind, Stand, State};
 
 /// The engine hears that time has passed this often while things move.
-const TICK: Span = Span::millis(250);
+pub(super) const TICK: Span = Span::millis(250);
 
 /// And this often when nothing does.
 const TICK_MAX: Span = Span::secs(15);
@@ -37,8 +35,8 @@ const AT_REST_WITHIN: Span = Span::secs(24 * 3600);
 pub(super) enum Happening {
     Heard(Box<Event>),
     Bring(ServiceName, VersionName, Locality),
-    /// Proxies tell what they have counted.
-    Counts,
+    /// Proxies tell what they have counted; only the newest counts.
+    Counts(u64),
     BringMissing(ServiceName, VersionName, Locality),
     Crash,
     Deed(Box<Deed>),
@@ -85,7 +83,7 @@ pub(super) struct Sim<'a> {
     /// `None` while there is no control plane.
     pub(super) engine: Option<Engine>,
     pub(super) published: Option<Arc<Plan>>,
-    journal: Vec<Entry>,
+    pub(super) journal: Vec<Entry>,
     /// Writes since the rollouts were asked for.
     pub(super) writes: Option<u64>,
     pub(super) proxies: Proxies,
@@ -103,17 +101,16 @@ pub(super) struct Sim<'a> {
     pub(super) hooks_heard: BTreeSet<String>,
     pub(super) hooks_fail: bool,
     pub(super) tally: Tally,
-    /// What proxies have told of counts so far.
-    pub(super) told: Told,
+    pub(super) counts: Counts,
     pub(super) timeline: Timeline,
     pub(super) very_long: BTreeMap<ServiceName, Span>,
     pub(super) bad: BTreeSet<(ServiceName, String)>,
     /// The number of the tick that counts, and when it comes.
     tick: (u64, Time),
-    gap: Span,
+    pub(super) gap: Span,
     /// When a rollout last came forward.
     pub(super) progress: Time,
-    trouble_began: bool,
+    pub(super) trouble_began: bool,
 }
 
 /// Plays `setup` to its end, under the eyes of `watch`.
@@ -152,7 +149,7 @@ impl<'a> Sim<'a> {
             hooks_heard: BTreeSet::new(),
             hooks_fail: false,
             tally: Tally::default(),
-            told: Told::default(),
+            counts: Counts::default(),
             timeline: Timeline::default(),
             very_long: BTreeMap::new(),
             bad: BTreeSet::new(),
@@ -262,7 +259,7 @@ impl<'a> Sim<'a> {
         self.progress = self.now;
         self.apply(self.setup.documents.clone());
         self.tick_by(self.now);
-        self.soon(COUNTS_EVERY, Happening::Counts);
+        self.counts_change();
     }
 
     pub(super) fn apply_again(&mut self) {
@@ -307,7 +304,7 @@ impl<'a> Sim<'a> {
                 *coming.or_default() -= 1;
                 self.bring(&service, &version, place);
             }
-            Happening::Counts => self.tell_counts(),
+            Happening::Counts(number) => self.tell_counts(number),
             Happening::Crash => self.crash(),
             Happening::Deed(deed) => self.does(*deed),
             Happening::Discover => self.discover(),
@@ -399,58 +396,4 @@ impl<'a> Sim<'a> {
         }
         self.carry_out(effects);
     }
-
-    /// The journal takes all or nothing. False when the control plane ends with it.
-    fn write(&mut self, records: Vec<Entry>) -> bool {
-        let number = self.writes;
-        self.writes = number.map(|number| number + 1);
-        let crash = self.setup.crashes.iter().find(|c| Some(c.write) == number);
-        let crash = crash.copied();
-        if crash.is_some_and(|crash| !crash.written) {
-            return false;
-        }
-        for entry in &records {
-            self.watch.recorded(entry, &self.proxies);
-        }
-        self.timeline.write(&records);
-        if records.iter().any(|entry| comes_forward(&entry.record)) {
-            self.progress = self.now;
-        }
-        let begins = records
-            .iter()
-            .any(|entry| matches!(entry.record, Record::RolloutStarted { .. }));
-        if self.can_crash() {
-            self.journal.extend(records);
-        }
-        if begins && !self.trouble_began {
-            self.trouble_began = true;
-            self.begin_trouble();
-        }
-        self.gap = TICK;
-        self.tick_by(TICK.after(self.now));
-        crash.is_none()
-    }
-
-    fn can_crash(&self) -> bool {
-        !self.setup.crashes.is_empty() || self.setup.faults.contains(&Fault::LeaderLoss)
-    }
-
-    /// What the journal adds up to.
-    ///
-    /// # Panics
-    /// If it does not, which is a bug of the engine.
-    pub(super) fn replay(&self) -> State {
-        let mut state = State::default();
-        for entry in &self.journal {
-            if let Err(illegal) = state.apply(entry) {
-                panic!("{illegal}");
-            }
-        }
-        state
-    }
-}
-
-/// Does a rollout come forward by this? Shares that follow a flapping instance up and down lead nowhere.
-fn comes_forward(record: &Record) -> bool {
-    record.rollout().is_some() && !matches!(record, Record::WeightsChosen { .. })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::tidegate::{tidegate, transcript};
 
 /// The commands whose help is part of the page, in its order.
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 41] = [
     "serve",
     "validate",
     "schema",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 40] = [
     "freeze",
     "unfreeze",
     "why",
+    "evidence",
     "history",
     "journal",
     "journal status",

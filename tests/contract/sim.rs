@@ -17,7 +17,7 @@ fn a_rollout_is_played_without_a_server() {
 
 #[test]
 fn a_simulation_as_json_has_the_fields_of_the_demo() {
-    let ran = tidegate(&["sim", "-f", MESH, "--instances", "1", "--output", "json"]).ok();
+    let ran = tidegate(&["sim", "-f", MESH, "--instances", "2", "--output", "json"]).ok();
     let said = ran.json();
     let fields: Vec<&String> = said["report"].as_object().unwrap().keys().collect();
     let seen = format!("{fields:?}\n{}\n", said["timeline"][0]);

@@ -302,7 +302,10 @@ impl Closed {
         self.judge_records(before, &effects, &proxies);
         for effect in effects.into_iter().filter(|_| lives) {
             match effect {
-                Effect::Record(_) | Effect::Ask { .. } | Effect::Consult { .. } => {}
+                Effect::Record(_)
+                | Effect::Ask { .. }
+                | Effect::Consult { .. }
+                | Effect::Inquire(_) => {}
                 Effect::Publish(plan) => {
                     self.judge_plan(&plan, &proxies);
                     self.tell(Told::new(plan));

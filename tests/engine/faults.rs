@@ -4,7 +4,7 @@ use tidegate::domain::{Rollout, Span, ThenDo};
 use tidegate::engine::Phase;
 use tidegate::sim::{Fault, Outcome, Setup};
 
-use crate::sample::{documents, rolling, rollout, service};
+use crate::sample::{documents, name, rolling, rollout, service};
 use crate::soak::play;
 
 /// Three instances behind two proxies, one by one, with a fault.
@@ -12,6 +12,7 @@ fn with(fault: Option<Fault>, edit: impl FnOnce(&mut Setup)) -> Outcome {
     let mut documents = documents(service());
     let next = Rollout {
         strategy: rolling(1, 1, 0),
+        gates: vec![name("no-worse")],
         ..rollout("next", "v2")
     };
     documents.rollouts.insert(next.name.clone(), next);

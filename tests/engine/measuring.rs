@@ -1,7 +1,8 @@
 //! What gates ask of somebody outside, and which gates judge when documents change under way.
 
 use tidegate::domain::{Check, Gate, Hook, Metric, OnWorse, Rollout, Span, Webhook};
-use tidegate::engine::{Asked, Event, MeasuredView, Reading, Said};
+use tidegate::engine::{Asked, CheckEvidence, Event, Reading, Said};
+use tidegate::gates::Stands;
 
 use crate::sample::{name, rollout};
 use crate::stories::fleet;
@@ -54,14 +55,22 @@ fn put(world: &mut World, checks: Vec<Check>) {
     world.edit(|documents| documents.gates = [(name("own"), own)].into());
 }
 
-fn measured(world: &World) -> Vec<MeasuredView> {
-    world.rollout("next").measured
+/// How the checks stand, once the gate is at work.
+fn checks(world: &World) -> Vec<CheckEvidence> {
+    let gates = world.rollout("next").gates;
+    let evidence = gates.into_iter().filter_map(|gate| gate.evidence);
+    evidence.flat_map(|it| it.checks).collect()
 }
 
-/// The readings in words.
+/// The same in words.
 fn said(world: &World) -> Vec<String> {
-    let measured = measured(world).into_iter();
-    measured.map(|it| it.reading.to_string()).collect()
+    let checks = checks(world).into_iter();
+    let said = checks.map(|it| match it.stands {
+        Stands::Good => "good".to_owned(),
+        Stands::Unsure => format!("unsure: {}", it.says),
+        Stands::Worse => format!("worse: {}", it.says),
+    });
+    said.collect()
 }
 
 fn queries(world: &World) -> Vec<&str> {
@@ -77,10 +86,8 @@ fn queries(world: &World) -> Vec<&str> {
 fn checks_are_asked_for_while_a_rollout_goes_forward_and_a_number_is_held_against_its_bounds() {
     let (mut world, _) = judged_by(vec![metric("x{v=~\"$version\", s=\"$stable\"}"), webhook()]);
     world.measured.insert(0, Said::Number(4.0));
-    world.until("it has begun", 60, |w| w.rollout("next").started.is_some());
-    assert_eq!(said(&world), ["unsure: there is no answer yet"; 2]);
-    world.until("both are known", 5, |w| said(w) == ["good", "good"]);
-    assert_eq!(measured(&world)[0].number, Some(4.0));
+    world.until("both are known", 60, |w| said(w) == ["good", "good"]);
+    assert_eq!(checks(&world)[0].number, Some(4.0));
     assert_eq!(queries(&world), ["x{v=~\"v2\", s=\"v1\"}"]);
     let begun = world.inquiries.len();
     world.run(28);
@@ -90,12 +97,12 @@ fn checks_are_asked_for_while_a_rollout_goes_forward_and_a_number_is_held_agains
         "one is due each 15 s, one each 30 s"
     );
     for (number, word) in [
-        (7.5, "worse: orders is 7.5, and is to be below 5"),
-        (f64::INFINITY, "worse: orders is inf, and is to be below 5"),
+        (7.5, "worse: orders: 7.5, and is to be below 5"),
+        (f64::INFINITY, "worse: orders: inf, and is to be below 5"),
         (1.0, "good"),
         (
             f64::NAN,
-            "unsure: orders is not a number (NaN), as where nothing is divided by nothing",
+            "unsure: orders: not a number (NaN), as where nothing is divided by nothing",
         ),
     ] {
         world.measured.insert(0, Said::Number(number));
@@ -107,7 +114,7 @@ fn checks_are_asked_for_while_a_rollout_goes_forward_and_a_number_is_held_agains
     let silent = Said::Verdict(Reading::Unsure("does not answer".to_owned()));
     world.measured.insert(1, silent);
     world.until("it says why", 40, |w| {
-        said(w)[1] == "unsure: does not answer"
+        said(w)[1] == "unsure: ci.example: does not answer"
     });
 
     world
@@ -130,18 +137,18 @@ fn an_answer_to_another_question_says_nothing() {
     let (mut world, _) = judged_by(vec![metric("one")]);
     world.measured.insert(0, Said::Number(9.0));
     world.until("it is known", 60, |w| {
-        said(w) == ["worse: orders is 9, and is to be below 5"]
+        said(w) == ["worse: orders: 9, and is to be below 5"]
     });
     let before = world.inquiries.last().unwrap().clone();
     put(&mut world, vec![metric("two")]);
-    assert_eq!(said(&world), ["unsure: there is no answer yet"]);
+    assert_eq!(said(&world), ["unsure: orders: there is no answer yet"]);
     let (of, number) = (before.of, before.number);
     world.event(Event::Measured {
         of,
         number,
         said: Said::Number(1.0),
     });
-    assert_eq!(said(&world), ["unsure: there is no answer yet"]);
+    assert_eq!(said(&world), ["unsure: orders: there is no answer yet"]);
     world.until("it is known", 2, |w| said(w)[0].starts_with("worse"));
     assert_eq!(queries(&world).last(), Some(&"two"));
     // A restart forgets what was said, and asks again.
@@ -209,35 +216,38 @@ fn crashes_and_the_share_of_healthy_instances_are_read_from_health() {
     let crashes = Check::Crashes { at_most: 1 };
     let at_least = "90%".parse().unwrap();
     let (mut world, _) = judged_by(vec![crashes, Check::HealthyRatio { at_least }]);
-    world.until("it has begun", 60, |w| w.rollout("next").started.is_some());
-    assert_eq!(said(&world), ["unsure: no new instance is there yet"; 2]);
+    world.until("it has begun", 60, |w| !said(w).is_empty());
+    let none = |check| format!("unsure: {check}: no new instance is there yet");
+    assert_eq!(said(&world), [none("crashes"), none("healthyRatio")]);
     world.until("all are new", 300, |w| w.serving("v2") == 4);
     assert_eq!(said(&world), ["good", "good"]);
     let new = |id: &&tidegate::domain::InstanceId| id.as_str().starts_with("v2");
     let one = world.instances.keys().find(new).cloned().unwrap();
     for (number, crashes) in [
         "good",
-        "worse: 2 times a new instance stopped passing its health check, and 1 are tolerated",
+        "worse: crashes: 2 times a new instance stopped passing its health check, and 1 are tolerated",
     ]
     .into_iter()
     .enumerate()
     {
         world.set_health(&one, false);
         world.run(2);
-        let ratio = "worse: 3 of 4 new instances pass their health check, and at least 90% are to";
+        let ratio = "worse: healthyRatio: 3 of 4 new instances pass their health check, \
+                     and at least 90% are to";
         assert_eq!(said(&world), [crashes, ratio], "{number}");
         world.set_health(&one, true);
         world.until("it is back", 60, |w| w.serving("v2") == 4);
         assert_eq!(said(&world), [crashes, "good"]);
     }
     world.crash();
+    world.until("the gate is at work again", 5, |w| !said(w).is_empty());
     assert!(
-        said(&world)[0].starts_with("worse: 2 times"),
+        said(&world)[0].starts_with("worse: crashes: 2 times"),
         "{:?}",
         said(&world)
     );
     assert_eq!(
         said(&world)[1],
-        "unsure: the health of 4 new instances is not known yet"
+        "unsure: healthyRatio: the health of 4 new instances is not known yet"
     );
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tidegate::domain::{EndpointState, InstanceId, Plan, ServiceName, VersionName};
 use tidegate::engine::{Attempts, Completed, Times};
-
-use crate::sample::Chance;
+use tidegate::sim::Chance;
 
 /// Edges of the histogram, in milliseconds.
 const EDGES: [f64; 8] = [20.0, 40.0, 60.0, 80.0, 100.0, 200.0, 400.0, 800.0];
@@ -65,14 +64,14 @@ impl Counted {
                     .iter()
                     .filter(|it| takes(&it.state))
                     .collect();
-                let Some(taker) = chance.pick(&open) else {
+                let Some(instance) = chance.pick(&open) else {
                     continue;
                 };
                 let more =
                     |by: &BTreeMap<String, u64>, name: &str| by.get(name).copied().unwrap_or(0);
                 let fails = habit.fails
                     + more(&habit.version_fails, version.name.as_str())
-                    + more(&habit.instance_fails, taker.id.as_str());
+                    + more(&habit.instance_fails, instance.id.as_str());
                 let failed = chance.below(1_000_000) < fails;
                 let time = 10 + chance.below(100) + if chance.percent(2) { 300 } else { 0 };
                 let is_slow = habit.slow.iter().any(|slow| slow == version.name.as_str());
@@ -81,7 +80,7 @@ impl Counted {
                 let counted = self.versions.entry(key.clone()).or_default();
                 let slot = EDGES.partition_point(|edge| *edge < time as f64);
                 counted.times[slot] += 1;
-                let endpoint = (key.0, key.1, taker.id.clone());
+                let endpoint = (key.0, key.1, instance.id.clone());
                 let endpoint = self.endpoints.entry(endpoint).or_default();
                 if failed {
                     counted.failed += 1;

@@ -45,15 +45,6 @@ pub(crate) fn rollout(
     for note in &rollout.notes {
         lines.extend(wrapped(note, "  note: ", look.width));
     }
-    if !rollout.measured.is_empty() {
-        lines.push(String::new());
-        lines.push(paint("checks of gates", Tone::Strong, look.colour));
-        let said = rollout.measured.iter();
-        lines.extend(said.flat_map(|it| {
-            let said = format!("{} {}: {}", it.gate, it.what, it.reading);
-            wrapped(&said, "  ", look.width)
-        }));
-    }
     let measured = report(&rollout.report, look);
     if !measured.is_empty() {
         lines.push(String::new());

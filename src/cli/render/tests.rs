@@ -188,10 +188,12 @@ fn why_is_a_sentence_and_a_hint() {
         message: format!("cart-42 is Draining: {}", waiting.blockers[0].text),
         blockers: waiting.blockers.clone(),
         notes: waiting.notes.clone(),
+        gates: vec!["no-worse: 0.3 of 2.0 decades of evidence against v42".to_owned()],
     };
     assert_snapshot!(why(&answer, PIPED), @"
     cart-42 is Draining: cart-1 is draining: edge-7 has 2 requests in progress
       hint: `tidegate rollout skip` releases it unproven
+      gate no-worse: 0.3 of 2.0 decades of evidence against v42
       note: edge-8 is lost
     ");
 }

@@ -6,7 +6,7 @@ use crate::domain::{Span, Time};
 use crate::engine::measuring::{ASK_AGAIN, Asked, CheckId, Heard, Reading};
 
 /// The answers, by check.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Measured {
     checks: BTreeMap<CheckId, Known>,
     /// So many questions were put.
@@ -14,7 +14,7 @@ pub(in crate::engine) struct Measured {
 }
 
 /// How it stands with one check.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     what: Asked,
     every: Span,

@@ -18,8 +18,12 @@ impl Facts {
             unacknowledged: _,
             asking,
             questions,
-            // In worlds that are compared proxies count no answers.
+            // In worlds that are compared proxies count no answers, and no gate asks anybody.
             tally: _,
+            judged: _,
+            baselines: _,
+            weighed: _,
+            measured: _,
             traffic,
             witnesses,
         } = self;

@@ -10,7 +10,7 @@ use crate::domain::{GateName, InstanceId, OnOneBadBox, OnWorse, RolloutName};
 use crate::engine::course::Course;
 use crate::engine::instances::{begin_leaving, stage_of};
 use crate::engine::turn::Turn;
-use crate::engine::{Actor, Cause, GateState, Record, Turned, Wait};
+use crate::engine::{Actor, Cause, GateState, Record, Ruling, Turned, Wait};
 use crate::gates::{Alarm, Telling};
 
 /// Instances that a gate takes out in one rollout before it is the version's fault.
@@ -18,25 +18,30 @@ const BOXES_MAX: usize = 1;
 
 /// Acts on the alarms of a rollout's gates.
 pub(in crate::engine) fn decide(turn: &mut Turn<'_>, name: &RolloutName) {
-    let Some(judged) = turn.facts.judged.get(name) else {
-        return;
-    };
-    if turn.state.rollouts[name].turned.is_some() {
-        return;
-    }
-    let alarms = judged.trials().filter_map(|one| {
-        let gate = one.gate.name.clone();
-        let alarm = one.trial.alarm()?;
-        Some((gate, alarm))
-    });
-    let alarms: Vec<(GateName, Alarm)> = alarms.collect();
-    for (gate, alarm) in alarms {
-        let state = &turn.state.rollouts[name];
-        if state.turned.is_some() || state.gates.get(&gate).is_some_and(GateState::is_settled) {
-            continue;
+    for (gate, alarm) in alarms(turn, name) {
+        // What one gate has done may have ended the others' say.
+        if turn.state.rollouts[name].turned.is_none() {
+            act(turn, name, &gate, alarm);
         }
-        act(turn, name, &gate, alarm);
     }
+}
+
+/// The alarms of gates that have not had their say yet.
+fn alarms(turn: &Turn<'_>, name: &RolloutName) -> Vec<(GateName, Alarm)> {
+    let judged = turn.facts.judged.get(name);
+    let known = super::known(turn, name).filter(|known| known.rollout.turned.is_none());
+    let Some((judged, known)) = judged.zip(known) else {
+        return Vec::new();
+    };
+    let alarms = judged.trials().filter_map(|one| {
+        let gate = &one.gate.name;
+        let decided = known.rollout.gates.get(gate);
+        if decided.is_some_and(GateState::is_settled) {
+            return None;
+        }
+        Some((gate.clone(), known.alarm(one)?))
+    });
+    alarms.collect()
 }
 
 fn act(turn: &mut Turn<'_>, name: &RolloutName, gate: &GateName, alarm: Alarm) {
@@ -182,10 +187,12 @@ pub(super) fn record(
         follows,
         evidence,
     };
-    turn.record(Record::GateDecided {
+    turn.record(Record::Ruled {
         rollout: name.clone(),
-        gate: gate.clone(),
-        decision: Box::new(decision),
+        ruling: Ruling::Decided {
+            gate: gate.clone(),
+            decision: Box::new(decision),
+        },
     });
 }
 
@@ -196,17 +203,7 @@ pub(super) fn by(gate: &GateName) -> Actor {
 
 /// What a rollout waits for while a gate does not know yet whether it is the version or one instance.
 pub(in crate::engine) fn weighs(turn: &Turn<'_>, name: &RolloutName) -> Option<Wait> {
-    let judged = turn.facts.judged.get(name)?;
-    let state = &turn.state.rollouts[name];
-    if state.turned.is_some() {
-        return None;
-    }
-    judged.trials().find_map(|one| {
-        let gate = one.gate.name.clone();
-        if state.gates.get(&gate).is_some_and(GateState::is_settled) {
-            return None;
-        }
-        let alarm = one.trial.alarm()?;
+    alarms(turn, name).into_iter().find_map(|(gate, alarm)| {
         let says = alarm.says;
         (alarm.telling == Telling::Undecided).then_some(Wait::Weighing { gate, says })
     })

@@ -1,11 +1,14 @@
 //! Whether gates have proven a part of a rollout, and what follows when they cannot.
 
-use super::Judged;
+use std::fmt::Write as _;
+
 use super::decide::{go_back, hold, record};
+use super::elsewhere::Known;
 use super::shown::{Follows, Verdict};
+use super::{Judged, OneTrial};
 use crate::domain::{GateName, OnUnsure, OnWorse, RolloutName, Span};
 use crate::engine::turn::Turn;
-use crate::gates::{Finding, Stands};
+use crate::gates::Stands;
 
 /// Is it proven?
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +23,17 @@ pub(in crate::engine) enum Proven {
     Held,
 }
 
+/// A gate that has not proven a part of a rollout.
+struct Missing {
+    gate: GateName,
+    /// What is missing.
+    says: String,
+    /// What follows when time is up.
+    follows: OnUnsure,
+    /// It may become sure yet, within this.
+    within: Span,
+}
+
 /// A step that waits for a proof: `took` so long already, of at most `limit`.
 pub(in crate::engine) fn step_is_proven(
     turn: &mut Turn<'_>,
@@ -28,11 +42,11 @@ pub(in crate::engine) fn step_is_proven(
     limit: Span,
 ) -> Proven {
     let missing = missing(turn, name);
-    let Some((gate, says)) = missing.first().cloned() else {
+    let Some(first) = missing.first() else {
         return Proven::Yes(said(turn, name));
     };
     if took < limit {
-        return Proven::NotYet(format!("{gate}: {says}"));
+        return Proven::NotYet(format!("{}: {}", first.gate, first.says));
     }
     time_is_up(turn, name, missing)
 }
@@ -44,45 +58,71 @@ pub(in crate::engine) fn bake_is_proven(
     over: Span,
 ) -> Proven {
     let missing = missing(turn, name);
-    let Some((gate, says)) = missing.first().cloned() else {
+    if missing.is_empty() {
         return Proven::Yes(said(turn, name));
-    };
-    let limits = missing
-        .iter()
-        .filter_map(|(gate, _)| Some(turn.state.gate_of(name, gate)?.prove_within));
-    let limit = limits.max().unwrap_or_default();
-    let asks = missing
-        .iter()
-        .any(|(gate, _)| if_unsure(turn, name, gate) != OnUnsure::Proceed);
-    if asks && over < limit {
-        return Proven::NotYet(format!("{gate}: {says}"));
+    }
+    // What goes on in the end need not be waited for.
+    let mut asks = missing.iter().filter(|it| it.follows != OnUnsure::Proceed);
+    if let Some(it) = asks.find(|it| over < it.within) {
+        return Proven::NotYet(format!("{}: {}", it.gate, it.says));
     }
     time_is_up(turn, name, missing)
 }
 
-/// The gates that have not proven it, each with what it says.
-fn missing(turn: &Turn<'_>, name: &RolloutName) -> Vec<(GateName, String)> {
-    let state = &turn.state.rollouts[name];
+/// The gates that have not proven it.
+fn missing(turn: &Turn<'_>, name: &RolloutName) -> Vec<Missing> {
+    let Some(known) = super::known(turn, name) else {
+        return Vec::new();
+    };
+    let state = known.rollout;
     let judged = turn.facts.judged.get(name);
-    let gates = state.spec.gates.iter().filter_map(|gate| {
+    let gates = turn.state.gates_of(state).filter_map(|gate| {
         let part = (state.steps_done, state.waves_done);
-        let known = state.gates.get(gate);
-        if known.is_some_and(|known| known.is_settled() || known.is_waived(part)) {
+        let decided = state.gates.get(&gate.name);
+        if decided.is_some_and(|it| it.is_settled() || it.is_waived(part)) {
             return None;
         }
-        let one = judged.and_then(|judged| judged.trials.get(gate));
-        let Some(one) = one else {
-            return Some((gate.clone(), "nothing was counted yet".to_owned()));
-        };
-        let unsure = |finding: &Finding| finding.stands != Stands::Good;
-        let findings = one.trial.findings().into_iter().flatten();
-        let says: Vec<String> = findings
-            .filter(unsure)
-            .map(|finding| finding.says)
-            .collect();
-        (!says.is_empty()).then(|| (gate.clone(), says.join(", ")))
+        let one = judged.and_then(|judged| judged.trials.get(&gate.name));
+        let says = one.map_or_else(
+            || vec!["nothing was counted yet".to_owned()],
+            |one| unsure(&known, one),
+        );
+        if says.is_empty() {
+            return None;
+        }
+        let nothing = one.is_none_or(|one| one.trial.compared() == (0, 0));
+        let compares_only = one.is_none_or(|one| one.trial.findings().iter().all(Option::is_some));
+        let is_over = compares_only && !known.serves_stable();
+        let is_declared = turn.state.documents.gates.contains_key(&gate.name);
+        let mut says = says.join(", ");
+        if let (true, Some(started)) = (is_over, &state.started) {
+            let _ = write!(says, "; nobody serves {} any more", started.from);
+        }
+        Some(Missing {
+            says,
+            // One that nobody wrote does not hold for what cannot come: a service of which nothing is counted, as
+            // where it speaks TCP, or a stable version that serves no more. It says that it cannot tell.
+            follows: if !is_declared && (nothing || is_over) {
+                OnUnsure::Proceed
+            } else {
+                state.spec.if_unsure(&gate)
+            },
+            within: if is_over {
+                Span::ZERO
+            } else {
+                gate.prove_within
+            },
+            gate: gate.name.clone(),
+        })
     });
     gates.collect()
+}
+
+/// What a gate's checks say that are not sure.
+fn unsure(known: &Known<'_>, one: &OneTrial) -> Vec<String> {
+    let findings = known.findings(one).into_iter();
+    let unsure = findings.filter(|finding| finding.stands != Stands::Good);
+    unsure.map(|finding| finding.says).collect()
 }
 
 /// What the gates have seen.
@@ -100,30 +140,22 @@ fn said(turn: &Turn<'_>, name: &RolloutName) -> String {
     }
 }
 
-fn if_unsure(turn: &Turn<'_>, name: &RolloutName, gate: &GateName) -> OnUnsure {
-    let declared = turn.state.gate_of(name, gate);
-    let spec = &turn.state.rollouts[name].spec;
-    declared.map_or_else(OnUnsure::default, |gate| spec.if_unsure(&gate))
-}
-
 /// The strictest of what the gates' documents ask for.
-fn time_is_up(turn: &mut Turn<'_>, name: &RolloutName, missing: Vec<(GateName, String)>) -> Proven {
-    let mut strictest = None;
-    for (gate, says) in missing {
-        let follows = if_unsure(turn, name, &gate);
-        let rank = |follows: OnUnsure| match follows {
-            OnUnsure::Proceed => 0,
-            OnUnsure::Pause => 1,
-            OnUnsure::Rollback => 2,
-        };
-        if strictest
-            .as_ref()
-            .is_none_or(|(known, _, _)| rank(follows) > rank(*known))
-        {
-            strictest = Some((follows, gate, says));
-        }
-    }
-    let Some((follows, gate, says)) = strictest else {
+fn time_is_up(turn: &mut Turn<'_>, name: &RolloutName, missing: Vec<Missing>) -> Proven {
+    let rank = |missing: &Missing| match missing.follows {
+        OnUnsure::Proceed => 0,
+        OnUnsure::Pause => 1,
+        OnUnsure::Rollback => 2,
+    };
+    // Of several that ask for the same, the one that is named first.
+    let strictest = missing.into_iter().rev().max_by_key(rank);
+    let Some(Missing {
+        gate,
+        says,
+        follows,
+        ..
+    }) = strictest
+    else {
         return Proven::Yes("nothing is asked".to_owned());
     };
     let says = format!("it cannot tell: {says}");

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::OneTrial;
+use super::elsewhere::Known;
 use crate::domain::{GateName, InstanceId, RolloutName, Time, VersionName};
 use crate::engine::facts::Facts;
 use crate::engine::state::{RolloutState, State};
@@ -127,10 +128,19 @@ pub struct Evidence {
 pub struct CheckEvidence {
     /// Its word in the gate's document.
     pub check: String,
+    /// What it is about, where somebody is asked: a name, or the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
     /// How it stands.
     pub stands: Stands,
     /// In words.
     pub says: String,
+    /// The number that was last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<f64>,
+    /// When that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Time>,
     /// Decades of evidence of its own, where it compares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decades: Option<f64>,
@@ -228,6 +238,16 @@ pub(super) fn evidence(
 ) -> Option<Evidence> {
     let rollout = state.rollouts.get(name)?;
     let one = facts.judged.get(name)?.trials.get(gate)?;
+    let counts = |check: &Check| !matches!(check, Check::Elsewhere);
+    if one.trial.compared() == (0, 0) && one.trial.checks().iter().all(counts) {
+        return None;
+    }
+    let known = Known {
+        state,
+        facts,
+        rollout,
+        now,
+    };
     let mut over_time: Vec<Point> = one.over_time.points.iter().copied().collect();
     over_time.push(Point {
         at: now,
@@ -239,23 +259,32 @@ pub(super) fn evidence(
         since: one.since,
         decades: decades(one.trial.ln_e()),
         needed: decades(one.trial.needed()),
-        checks: checks(one),
+        checks: checks(&known, one),
         instances: instances(one),
         over_time,
     })
 }
 
-fn checks(one: &OneTrial) -> Vec<CheckEvidence> {
-    let declared = one.gate.checks.iter();
+fn checks(known: &Known<'_>, one: &OneTrial) -> Vec<CheckEvidence> {
+    let declared = one.gate.checks.iter().enumerate();
     let judged = one.trial.checks().iter().zip(one.trial.findings());
     let checks = declared
         .zip(judged)
-        .filter_map(|(declared, (check, finding))| {
-            let Finding { stands, says } = finding?;
+        .filter_map(|((index, declared), (check, counted))| {
+            let elsewhere = known.elsewhere(&one.gate, index);
+            let said = elsewhere.as_ref().map(|it| it.finding.clone());
+            let Finding { stands, says } = counted.or(said)?;
+            let word = declared.word();
             let plain = CheckEvidence {
-                check: declared.word().to_owned(),
+                check: word.to_owned(),
+                what: elsewhere
+                    .as_ref()
+                    .map(|it| it.what.clone())
+                    .filter(|it| it != word),
                 stands,
                 says,
+                number: elsewhere.as_ref().and_then(|it| it.number),
+                asked: elsewhere.and_then(|it| it.asked),
                 decades: None,
                 new: None,
                 stable: None,

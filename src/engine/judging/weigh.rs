@@ -14,7 +14,7 @@ use crate::domain::{
 use crate::engine::facts::{Facts, tally};
 use crate::engine::state::{KeptTrial, RolloutState, State};
 use crate::engine::turn::Turn;
-use crate::engine::{Record, StageKind, Stand};
+use crate::engine::{Record, Ruling, StageKind, Stand};
 use crate::gates::{Answers, Baseline, Counts, Histogram, Period, Trial};
 
 /// Counts are weighed so often.
@@ -166,10 +166,9 @@ pub(super) fn write(turn: &mut Turn<'_>, rollout: &RolloutName, service: &Servic
     let trials = kept.collect();
     let heard = turn.facts.tally.heard(service);
     let rollout = rollout.clone();
-    turn.record(Record::Weighed {
+    turn.record(Record::Ruled {
         rollout,
-        trials,
-        heard,
+        ruling: Ruling::Weighed { trials, heard },
     });
 }
 

@@ -4,16 +4,13 @@ use super::rollouts::running;
 use super::{answer, conflict};
 use crate::engine::state::RolloutState;
 use crate::engine::turn::Turn;
-use crate::engine::{Answer, Command, Record, Refusal};
+use crate::engine::{Answer, Command, Pause, Record, Refusal};
 
 pub(super) fn freeze(turn: &mut Turn<'_>, by: &Command) -> Result<Answer, Refusal> {
     if let Some((_, before)) = &turn.state.frozen {
         return answer(format!("everything is frozen already, by {}", before.by));
     }
-    turn.record(Record::Frozen {
-        by: by.by.clone(),
-        reason: by.reason.clone(),
-    });
+    turn.record(Record::Frozen(word(by)));
     answer(
         "everything is frozen: no rollout begins anything more, what has begun is finished"
             .to_owned(),
@@ -24,11 +21,15 @@ pub(super) fn unfreeze(turn: &mut Turn<'_>, by: &Command) -> Result<Answer, Refu
     if turn.state.frozen.is_none() {
         return answer("nothing is frozen".to_owned());
     }
-    turn.record(Record::Unfrozen {
+    turn.record(Record::Unfrozen(word(by)));
+    answer("rollouts go on".to_owned())
+}
+
+fn word(by: &Command) -> Pause {
+    Pause {
         by: by.by.clone(),
         reason: by.reason.clone(),
-    });
-    answer("rollouts go on".to_owned())
+    }
 }
 
 pub(super) fn override_rules(

@@ -1,8 +1,8 @@
 //! Whose record it is: the rollout, the service and the person, for whoever looks for them.
 
-use super::Record;
+use super::{Record, Ruling};
 use crate::domain::{RolloutName, ServiceName};
-use crate::engine::{Actor, Cause};
+use crate::engine::{Actor, Cause, Pause};
 
 impl Record {
     /// The rollout that this belongs to, if it says so.
@@ -13,11 +13,11 @@ impl Record {
             | Self::BatchDone { rollout, .. }
             | Self::BakeBegan { rollout }
             | Self::BakeDone { rollout }
-            | Self::GateDecided { rollout, .. }
             | Self::HookAnswered { rollout, .. }
             | Self::HookCalled { rollout, .. }
             | Self::HookDone { rollout, .. }
             | Self::HookFailed { rollout, .. }
+            | Self::Ruled { rollout, .. }
             | Self::LaneBegan { rollout, .. }
             | Self::LaneDone { rollout, .. }
             | Self::RolloutAborted { rollout, .. }
@@ -33,7 +33,6 @@ impl Record {
             | Self::StepReached { rollout, .. }
             | Self::StepSkipped { rollout, .. }
             | Self::WaveDone { rollout, .. }
-            | Self::Weighed { rollout, .. }
             | Self::WaveRolledBack { rollout, .. }
             | Self::WeightsChosen { rollout, .. } => Some(rollout),
             Self::HookAsked { ask, .. } => Some(&ask.rollout),
@@ -81,13 +80,24 @@ impl Record {
         }
     }
 
+    /// Is it a note that a restart goes on from, and no event?
+    pub const fn is_note(&self) -> bool {
+        matches!(
+            self,
+            Self::Ruled {
+                ruling: Ruling::Weighed { .. },
+                ..
+            }
+        )
+    }
+
     /// Who wanted it, where it was somebody and not the engine alone.
     pub fn by(&self) -> Option<&Actor> {
         match self {
             Self::Approved { by, .. }
             | Self::DocumentsApplied { by, .. }
             | Self::DrainAsked { by, .. }
-            | Self::Frozen { by, .. }
+            | Self::Frozen(Pause { by, .. })
             | Self::ProxyForgotten { by, .. }
             | Self::RolloutAborted { by, .. }
             | Self::RolloutPaused { by, .. }
@@ -96,7 +106,7 @@ impl Record {
             | Self::RolloutRetried { by, .. }
             | Self::RulesOverridden { by, .. }
             | Self::StepSkipped { by, .. }
-            | Self::Unfrozen { by, .. }
+            | Self::Unfrozen(Pause { by, .. })
             | Self::UndrainAsked { by, .. } => Some(by),
             Self::RolloutAmended { by, .. } => by.as_ref(),
             Self::InstanceMoved { to, .. } => match to.cause() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Origin, Outcome, Record, Turned};
 use crate::domain::{PlaceName, counted};
-use crate::engine::Stage;
+use crate::engine::{Pause, Stage};
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,22 +57,13 @@ impl fmt::Display for Record {
                 "{service}: {instance} is to be drained, by {by}{}",
                 because(reason.as_ref())
             ),
-            Self::Frozen { by, reason } => {
+            Self::Frozen(Pause { by, reason }) => {
                 write!(
                     f,
                     "everything is frozen by {by}{}",
                     because(reason.as_ref())
                 )
             }
-            Self::GateDecided {
-                rollout,
-                gate,
-                decision,
-            } => write!(
-                f,
-                "{rollout}: gate {gate}: {} ({}); {}",
-                decision.verdict, decision.says, decision.follows
-            ),
             Self::HookCalled {
                 rollout,
                 call,
@@ -151,6 +142,7 @@ impl fmt::Display for Record {
             Self::KeepEnded { service } => {
                 write!(f, "{service}: the old instances stay no longer")
             }
+            Self::Ruled { rollout, ruling } => write!(f, "{rollout}: {ruling}"),
             Self::LaneBegan {
                 rollout,
                 place,
@@ -292,7 +284,7 @@ impl fmt::Display for Record {
             Self::StepReached { rollout, step } => {
                 write!(f, "{rollout}: step {} is in force", step + 1)
             }
-            Self::Unfrozen { by, reason } => {
+            Self::Unfrozen(Pause { by, reason }) => {
                 write!(f, "the freeze is over, by {by}{}", because(reason.as_ref()))
             }
             Self::VersionRouted { service, version } => {
@@ -312,21 +304,6 @@ impl fmt::Display for Record {
             Self::WaveDone { rollout, wave } => write!(f, "{rollout}: wave {wave} is done"),
             Self::WaveRolledBack { rollout, wave } => {
                 write!(f, "{rollout}: wave {wave} is rolled back")
-            }
-            Self::Weighed {
-                rollout, trials, ..
-            } => {
-                write!(f, "{rollout}: its gates have weighed")?;
-                trials.iter().try_for_each(|trial| {
-                    let decades = trial.trial.ln_e().max(0.0) / std::f64::consts::LN_10;
-                    let needed = trial.trial.needed() / std::f64::consts::LN_10;
-                    let (new, stable) = trial.trial.compared();
-                    let gate = &trial.gate.name;
-                    write!(
-                        f,
-                        " {gate} {decades:.1} of {needed:.1} decades ({new} vs {stable} requests)"
-                    )
-                })
             }
             Self::WeightsChosen {
                 service,

@@ -105,6 +105,7 @@ impl Latency {
         let Some(says) = self.says().filter(|_| seen > 0) else {
             return unsure("no requests to compare");
         };
+        let says = format!("{says} of {seen} requests");
         let is_proven = self.no_worse.iter().all(|proof| proof.ln_e() >= proven);
         let stands = if is_proven {
             Stands::Good

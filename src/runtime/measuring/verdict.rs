@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::beginning;
 use crate::domain::Time;
-use crate::engine::{Inquiry, Judged, Reading};
+use crate::engine::{Candidate, Inquiry, Reading};
 use crate::runtime::http::Reply;
 
 /// What is posted.
@@ -15,11 +15,11 @@ pub(super) struct Ask<'a> {
     /// When it was put.
     at: Time,
     #[serde(flatten)]
-    about: &'a Judged,
+    about: &'a Candidate,
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn new(inquiry: &Inquiry, about: &'a Judged) -> Self {
+    pub(super) fn new(inquiry: &Inquiry, about: &'a Candidate) -> Self {
         let (of, at) = (&inquiry.of, inquiry.at);
         let (rollout, gate, check) = (&of.rollout, &of.gate, of.check + 1);
         Self {

@@ -108,8 +108,11 @@ fn of_rollout(text: &mut String, rollout: &RolloutState) {
         paused,
         overridden,
         turned,
-        // Gates are part of the documents here.
+        // No gate judges here: proxies count no answers.
         gates_kept: _,
+        gates: _,
+        heard: _,
+        crashes: _,
         lanes,
         waves_done,
         waves_undone,

@@ -6,7 +6,7 @@ use crate::engine::{Cause, Stage, StageKind};
 
 impl RolloutState {
     /// An instance of this version has come from one stage to another.
-    pub(super) fn note(
+    pub(in crate::engine::state) fn note(
         &mut self,
         instance: &InstanceId,
         version: &VersionName,
