@@ -16,9 +16,11 @@ mod documents;
 mod envoy;
 mod error;
 mod fleet;
+mod habit;
 mod histogram;
 mod hook;
 mod http;
+mod judged;
 mod keeper;
 mod lane;
 mod live;
@@ -42,6 +44,7 @@ pub use app::{AppOptions, serve};
 pub use child::stdin_closed;
 pub use envoy::ProxySpec;
 pub use error::DemoError;
+pub use habit::Habit;
 pub use keeper::{KeeperOptions, keep};
 pub use scenario::Scenario;
 
@@ -127,6 +130,11 @@ pub async fn run(options: DemoOptions) -> Result<Verdict, DemoError> {
 
 async fn play(options: &DemoOptions, directory: &Path) -> Result<Verdict, DemoError> {
     let scenario = options.scenario;
+    let rps = scenario.rps(options.rps);
+    let options = &DemoOptions {
+        rps,
+        ..options.clone()
+    };
     let seed = options.seed.unwrap_or_else(clock::seed);
     let (documents, relayed) = (scenario.documents(), scenario.needs_relay());
     let mut world = World::raise(options, documents, relayed, seed, directory.to_owned()).await?;
@@ -164,6 +172,9 @@ async fn play(options: &DemoOptions, directory: &Path) -> Result<Verdict, DemoEr
 fn check(options: &DemoOptions) -> Result<(), DemoError> {
     let (proxies_min, instances_min) = match options.scenario {
         Scenario::LostProxy => (2, 4),
+        // With two instances left of each version it shows which of them is bad.
+        Scenario::OneBadBox => (1, 5),
+        Scenario::BadVersion | Scenario::LowTraffic | Scenario::SharedOutage => (1, 2),
         Scenario::Crash => (1, 3),
         Scenario::Naive | Scenario::Nack | Scenario::Rolling => (1, 1),
     };

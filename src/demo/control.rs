@@ -128,6 +128,16 @@ impl Control {
         Ok(())
     }
 
+    /// Says that a rollout may go on.
+    pub(super) async fn resume(&self, rollout: &str) -> Result<(), DemoError> {
+        let url = self.url(&format!("/v1/rollouts/{rollout}/resume"));
+        let why = serde_json::json!({ "reason": "looked at" });
+        self.http
+            .call(Method::POST, &url, "application/json", why.to_string())
+            .await?;
+        Ok(())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.api)
     }

@@ -4,7 +4,7 @@
 //! while the control plane is down. A lease that could not be given up is given up later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,7 @@ use super::DemoError;
 use super::child::{Child, Output};
 use super::clock::now;
 use super::control::LeaseApi;
+use super::habit::Habit;
 
 /// The fleet. Clones share it; its processes end when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ struct Members {
     running: BTreeMap<String, Member>,
     /// Stopped, but the control plane does not know it yet.
     leaving: BTreeSet<String>,
+    /// What is wrong with an instance, or with all of a version.
+    habits: BTreeMap<String, Habit>,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ struct Member {
     process: Option<Child>,
     address: SocketAddr,
     version: String,
+    habit: Habit,
     zone: &'static str,
     renewed: Option<Instant>,
 }
@@ -69,6 +73,36 @@ impl Fleet {
         }
     }
 
+    /// The next instance that starts with this id, or all of this version, are so.
+    pub(super) async fn misbehave(&self, who: &str, habit: Habit) {
+        let mut members = self.shared.members.lock().await;
+        members.habits.insert(who.to_owned(), habit);
+    }
+
+    /// What all instances depend on goes down, or comes back.
+    pub(super) fn set_dependency(&self, up: bool) -> Result<(), DemoError> {
+        let file = self.shared.directory.join(DEPENDENCY_DOWN);
+        if up {
+            fs_err::remove_file(file)?;
+        } else {
+            fs_err::write(file, "")?;
+        }
+        Ok(())
+    }
+
+    /// The id of who stands in for `instance`: of the same number, if that is free. On the way back it may not be,
+    /// for what was only draining goes on.
+    pub(super) async fn stand_in(&self, instance: &str, version: &str) -> String {
+        let members = self.shared.members.lock().await;
+        let same = stand_in(instance, version);
+        let mut others = (0..INSTANCES_MAX).map(|number| format!("{version}-{number}"));
+        let is_free = |id: &String| !members.running.contains_key(id);
+        if is_free(&same) {
+            return same;
+        }
+        others.find(is_free).unwrap_or(same)
+    }
+
     /// Starts instance `id` and takes its lease; nothing to do if it runs already.
     pub(super) async fn start(&self, id: &str, version: &str) -> Result<(), DemoError> {
         let mut members = self.shared.members.lock().await;
@@ -80,11 +114,16 @@ impl Fleet {
                 "more than {INSTANCES_MAX} instances"
             )));
         }
-        let (process, address) = self.spawn(id, version).await?;
+        // Another one in its place is another one.
+        let own = members.habits.remove(id);
+        let habit = own.or_else(|| members.habits.get(version).copied());
+        let habit = habit.unwrap_or_default();
+        let (process, address) = self.spawn(id, version, None, habit).await?;
         let mut member = Member {
             process: Some(process),
             address,
             version: version.to_owned(),
+            habit,
             zone: ZONES[ordinal(id) % ZONES.len()],
             renewed: None,
         };
@@ -95,13 +134,24 @@ impl Fleet {
     }
 
     /// Starts a process and waits for the address that it prints.
-    async fn spawn(&self, id: &str, version: &str) -> Result<(Child, SocketAddr), DemoError> {
+    async fn spawn(
+        &self,
+        id: &str,
+        version: &str,
+        address: Option<SocketAddr>,
+        habit: Habit,
+    ) -> Result<(Child, SocketAddr), DemoError> {
+        let listen = address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let dependency = self.shared.directory.join(DEPENDENCY_DOWN);
         let mut command = Command::new(&self.shared.program);
         command
             .arg("demo-app")
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &listen.to_string()])
             .args(["--app-version", version])
             .args(["--instance", id])
+            .args(habit.arguments())
+            .arg("--dependency")
+            .arg(dependency)
             .kill_on_drop(true);
         let log = self.shared.directory.join(format!("{id}.log"));
         let mut process = Child::start(id, &mut command, &log, Output::Pipe)?;
@@ -155,14 +205,33 @@ impl Fleet {
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(LEASE_CHECK).await;
+                fleet.restart_crashed().await;
                 fleet.renew_due().await;
             }
         });
     }
 
+    /// Starts again what ended by itself, at the same address, as whoever runs instances would.
+    async fn restart_crashed(&self) {
+        let mut members = self.shared.members.lock().await;
+        for (id, member) in &mut members.running {
+            let has_ended = |process: &mut Child| process.check().is_err();
+            if !member.process.as_mut().is_some_and(has_ended) {
+                continue;
+            }
+            let address = Some(member.address);
+            let started = self.spawn(id, &member.version, address, member.habit);
+            if let Ok((process, _)) = started.await {
+                member.process = Some(process);
+            }
+        }
+    }
+
     async fn renew_due(&self) {
         let mut members = self.shared.members.lock().await;
-        let Members { running, leaving } = &mut *members;
+        let Members {
+            running, leaving, ..
+        } = &mut *members;
         for (id, member) in running {
             let due = member
                 .renewed
@@ -196,7 +265,7 @@ impl Member {
 }
 
 /// The id of the instance of `version` that stands in for `instance`: `v1-3` becomes `v2-3`.
-pub(super) fn stand_in(instance: &str, version: &str) -> String {
+fn stand_in(instance: &str, version: &str) -> String {
     let ordinal = instance.rsplit('-').next().unwrap_or(instance);
     format!("{version}-{ordinal}")
 }
@@ -211,6 +280,8 @@ fn ordinal(id: &str) -> usize {
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const INSTANCES_MAX: usize = 100;
+/// The file that is there while what all instances depend on is down.
+const DEPENDENCY_DOWN: &str = "dependency-down";
 /// How long a process may take to print its address.
 const START_MAX: Duration = Duration::from_secs(10);
 const LEASE_CHECK: Duration = Duration::from_millis(300);

@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::DemoError;
-use super::fleet::{Fleet, stand_in};
+use super::fleet::Fleet;
 
 /// One call.
 #[derive(Debug, Deserialize)]
@@ -72,7 +72,7 @@ async fn replace(State(hook): State<Arc<Hook>>, Json(call): Json<Call>) -> (Stat
     }
     match call.action {
         Action::Start => {
-            let id = stand_in(&call.instance, &call.version);
+            let id = hook.fleet.stand_in(&call.instance, &call.version).await;
             if let Err(error) = hook.fleet.start(&id, &call.version).await {
                 return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
             }

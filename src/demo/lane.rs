@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::VERSION;
 use super::clock::now;
-use super::outcome::{Class, Outcome, Tally};
+use super::outcome::{Class, NOBODY, Outcome, Tally};
 
 /// What a lane is to do.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Lane {
             let version = version
                 .as_ref()
                 .and_then(|v| v.to_str().ok())
-                .unwrap_or("unknown");
+                .unwrap_or(NOBODY);
             let ended = now();
             self.tally
                 .record(self.class, &outcome, version, ended - sent);

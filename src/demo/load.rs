@@ -104,6 +104,7 @@ mod tests {
     use super::*;
     use crate::demo::app::{AppOptions, router};
     use crate::demo::clock::now;
+    use crate::demo::habit::Habit;
 
     #[test]
     fn the_classes_add_up_and_have_lanes_to_spare() {
@@ -121,10 +122,12 @@ mod tests {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             version: "v7".to_owned(),
             instance: "v7-0".to_owned(),
+            habit: Habit::default(),
+            dependency: None,
         };
         let listener = TcpListener::bind(options.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = router(&options).unwrap();
+        let app = router(&options, &Arc::default()).unwrap();
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, app).await });
 

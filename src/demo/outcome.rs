@@ -110,6 +110,8 @@ pub(super) struct Counts {
     pub(super) failed_by: BTreeMap<String, u64>,
     /// Successes by the version that answered.
     pub(super) by_version: BTreeMap<String, u64>,
+    /// Failures by the version that answered, or was to.
+    pub(super) failed_on: BTreeMap<String, u64>,
     /// Latencies of the successes.
     pub(super) latency: Histogram,
 }
@@ -131,6 +133,7 @@ impl Tally {
         if let Some(failure) = outcome.failure() {
             counts.failed += 1;
             count(&mut counts.failed_by, &failure);
+            count(&mut counts.failed_on, version);
         } else {
             counts.latency.record(took);
             count(&mut counts.by_version, version);
@@ -155,6 +158,15 @@ impl Tally {
             })
     }
 
+    /// Requests that failed on a version, over all classes, those included that no version answered.
+    pub(super) fn failed_on(&self, version: &str) -> u64 {
+        let of = |counts: Counts| {
+            let of = |name: &str| counts.failed_on.get(name).copied().unwrap_or(0);
+            of(version) + of(NOBODY)
+        };
+        Class::ALL.map(|class| of(self.class(class))).iter().sum()
+    }
+
     /// Failures by reason, over all classes.
     pub(super) fn failed_by(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
@@ -174,6 +186,7 @@ impl Counts {
             failed: 0,
             failed_by: BTreeMap::new(),
             by_version: BTreeMap::new(),
+            failed_on: BTreeMap::new(),
             latency: Histogram::new(),
         }
     }
@@ -190,6 +203,8 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     }
 }
 
+/// The version of what no instance answered.
+pub(super) const NOBODY: &str = "unknown";
 const REASON_CHARS_MAX: usize = 60;
 /// Different reasons, or versions, in one count; what comes later is counted as `other`.
 const NAMES_MAX: usize = 32;

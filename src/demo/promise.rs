@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::judged::Judged;
 use super::view::Rollout;
 
 /// One promise, judged.
@@ -47,6 +48,8 @@ pub(super) struct Facts {
     pub(super) rollout: Option<Rollout>,
     /// The fewest instances that were seen ready at once.
     pub(super) min_ready_seen: Option<u64>,
+    /// What gates did in each roll.
+    pub(super) judged: Vec<Judged>,
 }
 
 impl Facts {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::judged::Judged;
 use super::outcome::{Class, Tally};
 use super::promise::{Facts, Promise};
 use super::view::Drained;
@@ -27,6 +28,16 @@ pub(super) struct Summary<'a> {
     ack_ms_max: Option<f64>,
     drain_s: Vec<f64>,
     phase: &'a str,
+    /// What gates found: of several rolls each different word once.
+    decision: Option<String>,
+    /// The longest of the rolls, from the first share of the traffic to the decision.
+    detect_s: Option<f64>,
+    /// Of all rolls.
+    failed_on_new: u64,
+    /// The longest of the rolls, from the decision to its end.
+    rolled_back_s: Option<f64>,
+    /// Each roll.
+    rolls: &'a [Judged],
 }
 
 impl<'a> Summary<'a> {
@@ -51,6 +62,11 @@ impl<'a> Summary<'a> {
                 .map(|d| rounded(d.took_ms / 1000.0, 1000.0))
                 .collect(),
             phase: facts.phase(),
+            decision: decisions(&facts.judged),
+            detect_s: most(facts.judged.iter().filter_map(|it| it.detect_s)),
+            failed_on_new: facts.judged.iter().map(|it| it.failed_on_new).sum(),
+            rolled_back_s: most(facts.judged.iter().filter_map(|it| it.rolled_back_s)),
+            rolls: &facts.judged,
         }
     }
 
@@ -59,6 +75,19 @@ impl<'a> Summary<'a> {
         // Strings, numbers and a map with string keys: nothing in it that could fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+fn decisions(judged: &[Judged]) -> Option<String> {
+    let mut words: Vec<&str> = judged
+        .iter()
+        .filter_map(|it| it.decision.as_deref())
+        .collect();
+    words.dedup();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn most(seconds: impl Iterator<Item = f64>) -> Option<f64> {
+    seconds.max_by(f64::total_cmp)
 }
 
 /// The report for people.
@@ -89,6 +118,19 @@ pub(super) fn text(title: &str, facts: &Facts, tally: &Tally, promises: &[Promis
             text,
             "lowest ready capacity: {min} of {} instances",
             facts.instances
+        );
+    }
+    for roll in facts.judged.iter().filter(|it| it.decision.is_some()) {
+        let seconds = |it: Option<f64>| it.map_or("–".to_owned(), |it| format!("{it:.1} s"));
+        let _ = writeln!(
+            text,
+            "{}: {} after {} ({}); {} failed on it; rolled back in {}",
+            roll.to,
+            roll.decision.as_deref().unwrap_or_default(),
+            seconds(roll.detect_s),
+            roll.says,
+            roll.failed_on_new,
+            seconds(roll.rolled_back_s),
         );
     }
     let _ = writeln!(text);
@@ -177,7 +219,7 @@ fn millis(latency: Duration) -> String {
     format!("{:.1} ms", latency.as_secs_f64() * 1000.0)
 }
 
-fn rounded(value: f64, steps: f64) -> f64 {
+pub(super) fn rounded(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
 

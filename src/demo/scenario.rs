@@ -1,11 +1,15 @@
 //! The stories that the demo can tell. Each has a file: what it does to the world, and what it
 //! promises.
 
+mod bad_version;
 mod crash;
 mod lost_proxy;
+mod low_traffic;
 mod nack;
 mod naive;
+mod one_bad_box;
 mod rolling;
+mod shared_outage;
 
 use super::DemoError;
 use super::documents::Documents;
@@ -25,6 +29,14 @@ pub enum Scenario {
     LostProxy,
     /// The proxies refuse the new configuration.
     Nack,
+    /// Three bad versions, one after the other: errors, a slow tail, crashes. Each goes back by itself.
+    BadVersion,
+    /// One instance of the new version is bad, and the version is not.
+    OneBadBox,
+    /// What both versions need fails in mid-roll; nothing goes back.
+    SharedOutage,
+    /// Too few requests to tell: it is said, and nothing goes back.
+    LowTraffic,
 }
 
 impl Scenario {
@@ -36,6 +48,10 @@ impl Scenario {
             Self::Crash => "crash",
             Self::LostProxy => "lost-proxy",
             Self::Nack => "nack",
+            Self::BadVersion => "bad-version",
+            Self::OneBadBox => "one-bad-box",
+            Self::SharedOutage => "shared-outage",
+            Self::LowTraffic => "low-traffic",
         }
     }
 
@@ -51,15 +67,38 @@ impl Scenario {
                 "lost-proxy: one Envoy is cut off from the control plane in mid-roll"
             }
             Self::Nack => "nack: the proxies refuse the new configuration, and the rollout stops",
+            Self::BadVersion => {
+                "bad-version: errors, a slow tail, crashes; each version goes back by itself"
+            }
+            Self::OneBadBox => "one-bad-box: one new instance is bad, and only that one goes",
+            Self::SharedOutage => "shared-outage: both versions fail alike, and nothing goes back",
+            Self::LowTraffic => "low-traffic: too few requests to tell, and it says so",
         }
     }
 
     /// The documents at the start.
     pub(super) fn documents(self) -> Documents {
         let drain = (self == Self::LostProxy).then_some(lost_proxy::DRAIN);
+        let (gate, bake) = match self {
+            Self::BadVersion => (Some(bad_version::GATE), None),
+            Self::LowTraffic => (Some(low_traffic::GATE), Some(low_traffic::BAKE)),
+            _ => (None, None),
+        };
+        let plain = Documents::default();
+        let bake = bake.unwrap_or(plain.bake);
         Documents {
             drain,
-            ..Documents::default()
+            gate,
+            bake,
+            ..plain
+        }
+    }
+
+    /// So many requests a second of those that are asked for.
+    pub(super) fn rps(self, asked: u32) -> u32 {
+        match self {
+            Self::LowTraffic => asked.min(low_traffic::RPS),
+            _ => asked,
         }
     }
 
@@ -76,6 +115,10 @@ impl Scenario {
             Self::Crash => crash::play(world).await,
             Self::LostProxy => lost_proxy::play(world).await,
             Self::Nack => nack::play(world).await,
+            Self::BadVersion => bad_version::play(world).await,
+            Self::OneBadBox => one_bad_box::play(world).await,
+            Self::SharedOutage => shared_outage::play(world).await,
+            Self::LowTraffic => low_traffic::play(world).await,
         }
     }
 
@@ -86,6 +129,10 @@ impl Scenario {
             Self::Naive => naive::promises(facts),
             Self::Crash | Self::LostProxy => rolled_without_loss(facts),
             Self::Nack => nack::promises(facts),
+            Self::BadVersion => Vec::new(),
+            Self::OneBadBox => one_bad_box::promises(facts),
+            Self::SharedOutage => shared_outage::promises(facts),
+            Self::LowTraffic => facts.all_proven().into(),
         }
     }
 }

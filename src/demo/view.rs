@@ -96,12 +96,52 @@ pub(super) struct Rollout {
     pub(super) blockers: Vec<Blocker>,
     #[serde(deserialize_with = "or_default")]
     pub(super) report: Report,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) gates: Vec<Gate>,
 }
 
 impl Rollout {
+    /// What its gates have decided.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.gates.iter().flat_map(|gate| &gate.decisions)
+    }
+
+    /// Is it in this phase?
+    pub(super) fn is(&self, phase: &str) -> bool {
+        self.phase.eq_ignore_ascii_case(phase)
+    }
+
     /// Did it end as it should?
     pub(super) fn is_done(&self) -> bool {
-        self.phase.eq_ignore_ascii_case("done")
+        self.is("done")
+    }
+}
+
+/// A gate of a rollout.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Gate {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) decisions: Vec<Decision>,
+}
+
+/// What a gate has decided.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Decision {
+    /// `worse`, `unsure`, or `{oneBox: {instance}}`.
+    #[serde(rename = "verdict")]
+    found: serde_json::Value,
+    pub(super) says: String,
+}
+
+impl Decision {
+    /// What was found: `worse`, `unsure`, or `one-box v2-3`.
+    pub(super) fn verdict(&self) -> String {
+        match self.found["oneBox"]["instance"].as_str() {
+            Some(instance) => format!("one-box {instance}"),
+            None => self.found.as_str().unwrap_or_default().to_owned(),
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::time::Instant;
 
 use super::clock::now;
 use super::control::{Control, LeaseApi};
-use super::documents::{Documents, PROXY_CLUSTER, ROLLOUT, SERVICE};
+use super::documents::{Documents, PROXY_CLUSTER, SERVICE};
 use super::envoy::{self, Envoy, FLUSH_INTERVAL, ProxySpec};
 use super::fleet::Fleet;
 use super::hook;
 use super::http::Http;
+use super::judged::{Judged, Watch};
 use super::live::{Frame, LEGEND, Live};
 use super::load::Load;
 use super::outcome::Tally;
@@ -50,6 +51,9 @@ pub(super) struct World {
     control_plane_up: bool,
     min_ready_seen: Option<u64>,
     promises: Vec<Promise>,
+    /// Rolls that are over, and the one that is not.
+    judged: Vec<Judged>,
+    watch: Option<Watch>,
     live: Live,
     instances: usize,
     requests_min: u64,
@@ -131,6 +135,8 @@ impl World {
             control_plane_up: true,
             min_ready_seen: None,
             promises: Vec::new(),
+            judged: Vec::new(),
+            watch: None,
             live,
             instances: options.instances,
             requests_min: REQUESTS_MIN.min(u64::from(options.rps) * ENOUGH_SECONDS),
@@ -171,8 +177,17 @@ impl World {
         self.documents.roll_with = Some(self.hook);
         change(&mut self.documents);
         self.control.apply(&self.documents).await?;
-        self.say("the roll to v2 begins");
+        let to = self.documents.to;
+        self.judged
+            .extend(self.watch.take().map(|it| it.seen().clone()));
+        self.watch = Some(Watch::new(to, self.tally().failed_on(to)));
+        self.say(&format!("the roll to {to} begins"));
         Ok(())
+    }
+
+    /// Says that the rollout may go on.
+    pub(super) async fn resume(&self) -> Result<(), DemoError> {
+        self.control.resume(&self.documents.rollout()).await
     }
 
     /// Waits until `holds`, and shows the roll meanwhile. Neither `most` nor the run's budget is
@@ -239,11 +254,17 @@ impl World {
             }
             Err(_) => self.control_plane_up = false,
         }
+        if let Some(mut watch) = self.watch.take() {
+            let (weight, failed) = (self.weight(watch.to()), self.tally().failed_on(watch.to()));
+            watch.look(self.rollout(), weight, failed);
+            self.watch = Some(watch);
+        }
         let (requests, failed) = self.load.tally().totals();
+        let rollout = self.documents.rollout();
         self.live.draw(&Frame {
             view: &self.view,
             service: SERVICE,
-            rollout: ROLLOUT,
+            rollout: &rollout,
             control_plane: self.control_plane_up,
             requests,
             failed,
@@ -262,7 +283,12 @@ impl World {
 
     /// The rollout, as last seen.
     pub(super) fn rollout(&self) -> Option<&Rollout> {
-        self.view.rollout(ROLLOUT)
+        self.view.rollout(&self.documents.rollout())
+    }
+
+    /// What gates did in the roll that goes on, as last seen.
+    pub(super) fn judged(&self) -> Option<&Judged> {
+        self.watch.as_ref().map(Watch::seen)
     }
 
     /// What the rollout waits for, as last seen.
@@ -311,6 +337,7 @@ impl World {
             failed_by: self.load.tally().failed_by(),
             rollout: self.rollout().cloned(),
             min_ready_seen: self.min_ready_seen,
+            judged: self.judged.iter().chain(self.judged()).cloned().collect(),
         };
         (facts, std::mem::take(&mut self.promises))
     }

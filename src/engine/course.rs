@@ -5,7 +5,9 @@ use super::instances::{begin_leaving, stage_of};
 use super::judging::{self, Proven};
 use super::state::{Bake, RolloutState, Started};
 use super::turn::{Subject, Turn};
-use super::{Actor, Cause, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait};
+use super::{
+    Actor, Cause, GateState, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait,
+};
 use super::{moments, rules};
 use crate::domain::{InstanceId, PlaceName, RolloutName, ServiceName, Span, VersionName, When};
 
@@ -146,6 +148,13 @@ impl Course {
             let why = format!("{} takes it in", self.name);
             turn.move_to(&self.service, &id, Stage::Joining { generation }, why);
         }
+    }
+
+    /// Instances of the version that comes which gates have taken out: others are to take their places.
+    pub(super) fn taken_out(&self, turn: &Turn<'_>) -> Vec<InstanceId> {
+        let gates = self.state(turn).gates.values();
+        let gates = gates.filter(|_| self.turned.is_none());
+        gates.flat_map(GateState::taken_out).cloned().collect()
     }
 
     /// Takes out every instance that is told to the proxies and `wanted`. True when none is left.

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Record;
 use super::turn::Turn;
-use super::{Cause, Record};
 use crate::domain::{RolloutName, Span, Time};
 
 /// Ended rollouts that are listed at most; of more, those that ended first go before their time.
@@ -42,10 +42,7 @@ pub(super) fn forget_long_ended(turn: &mut Turn<'_>, kept: Span) {
 fn causes(turn: &Turn<'_>) -> BTreeSet<RolloutName> {
     let instances = turn.state.services.values();
     let instances = instances.flat_map(|service| service.instances.values());
-    let causes = instances.filter_map(|known| match known.stage.cause() {
-        Some(Cause::Rollout(name)) => Some(name.clone()),
-        _ => None,
-    });
+    let causes = instances.filter_map(|known| known.stage.cause()?.rollout().cloned());
     // What stays for an undo rests on the rollout that brought it there.
     let kept = turn.state.services.values();
     let kept = kept.filter_map(|service| Some(service.kept.as_ref()?.rollout.clone()));

@@ -362,7 +362,7 @@ fn wait_for(
 ) {
     let subject = match cause {
         Cause::Operator(_) => Subject::Service(service.clone()),
-        Cause::Rollout(rollout) => Subject::Rollout(rollout.clone()),
+        Cause::Rollout(rollout) | Cause::Gate(rollout) => Subject::Rollout(rollout.clone()),
     };
     let rollout = turn.state.running(service);
     let replacing = rollout.filter(|rollout| {
@@ -378,7 +378,9 @@ fn wait_for(
 
 /// Did the rollout take over from the one that began to take the instance out?
 fn is_taken_over(rollout: &RolloutState, cause: &Cause) -> bool {
-    matches!(cause, Cause::Rollout(by) if rollout.superseded.contains(by))
+    cause
+        .rollout()
+        .is_some_and(|by| rollout.superseded.contains(by))
 }
 
 /// Where the instance stands now, so that the turn may move it on.

@@ -180,14 +180,18 @@ impl Roll {
         let state = self.course.state(turn);
         let goes = |s: &Stand| s.stage.goes() && s.stage != StageKind::Released;
         let going = turn.select(&self.course.service, goes);
-        let mut causes = going.values().map(|known| known.stage.cause());
-        causes.any(|cause| matches!(cause, Some(Cause::Rollout(by)) if state.answers_for(by)))
+        let mut causes = going
+            .values()
+            .filter_map(|known| known.stage.cause()?.rollout());
+        causes.any(|by| state.answers_for(by))
     }
 
     /// Brings instances of the version that comes up to `goal`. True when so many serve and no hook
     /// call is open.
     fn fill_up(&self, turn: &mut Turn<'_>, goal: u32) -> bool {
-        let hooks_done = self.call_hooks(turn, &self.places_left_empty(turn), goal);
+        let mut places = self.places_left_empty(turn);
+        places.extend(self.course.taken_out(turn));
+        let hooks_done = self.call_hooks(turn, &places, goal);
         let serving = self.count_new(turn, |kind| kind == StageKind::Serving);
         if serving < goal {
             self.admit(turn, goal);
@@ -214,7 +218,9 @@ impl Roll {
         let in_batch = u32::try_from(in_batch.count()).unwrap_or(u32::MAX);
         let staying = self.remaining(turn).saturating_sub(in_batch);
         let goal = self.lane.desired.saturating_sub(staying);
-        let hooks_done = self.call_hooks(turn, &batch.members, goal);
+        let mut places = batch.members.clone();
+        places.extend(self.course.taken_out(turn));
+        let hooks_done = self.call_hooks(turn, &places, goal);
         self.admit(turn, goal);
         let serving = self.count_new(turn, |kind| kind == StageKind::Serving);
         if serving < goal {

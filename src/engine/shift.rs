@@ -226,9 +226,9 @@ fn stop_released(turn: &mut Turn<'_>, course: &Course) -> bool {
 
 fn to_stop(turn: &Turn<'_>, course: &Course) -> Vec<(InstanceId, VersionName)> {
     let state = course.state(turn);
-    let is_ours = |known: &InstanceState| match known.stage.cause() {
-        Some(Cause::Rollout(cause)) => state.answers_for(cause),
-        _ => false,
+    let is_ours = |known: &InstanceState| {
+        let by = known.stage.cause().and_then(Cause::rollout);
+        by.is_some_and(|by| state.answers_for(by))
     };
     let released = turn.select(&course.service, |stand| stand.stage == StageKind::Released);
     let released = released.into_iter().filter(|(_, known)| is_ours(known));
@@ -248,9 +248,11 @@ fn start_missing(turn: &mut Turn<'_>, course: &Course, goal: u32) {
     let hooks = &course.state(turn).hooks;
     let start = |id: &InstanceId| hooks.for_instance(HookAction::Start, &course.new, id);
     let stays = |stand: &Stand| stand.version == course.from && stand.stage.stays();
-    let places = turn.ids(&course.service, stays);
+    let mut places = turn.ids(&course.service, stays);
+    let lost = course.taken_out(turn);
+    places.extend(lost.iter().cloned());
     let started = places.iter().filter(|id| start(id).is_some()).count();
-    let started = u32::try_from(started).unwrap_or(u32::MAX);
+    let started = u32::try_from(started.saturating_sub(lost.len())).unwrap_or(u32::MAX);
     let missing = goal.saturating_sub(here.max(started));
     let free = places.iter().filter(|id| start(id).is_none());
     let free: Vec<InstanceId> = free.take(missing as usize).cloned().collect();

@@ -149,6 +149,19 @@ pub enum Cause {
     Operator(Actor),
     /// A rollout replaces it.
     Rollout(RolloutName),
+    /// A gate of a rollout finds it worse than the others of its version. That is no move of the rollout's, and counts
+    /// against no budget: it goes as a sick one does.
+    Gate(RolloutName),
+}
+
+impl Cause {
+    /// The rollout on whose account it is, if it is one's.
+    pub const fn rollout(&self) -> Option<&RolloutName> {
+        match self {
+            Self::Rollout(name) | Self::Gate(name) => Some(name),
+            Self::Operator(_) => None,
+        }
+    }
 }
 
 /// What shows that an instance is drained.

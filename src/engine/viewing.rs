@@ -185,7 +185,7 @@ impl Seen<'_> {
                 .instances
                 .select(|stand| stand.stage == StageKind::Draining);
             let mut causes = draining.values().map(|known| known.stage.cause());
-            causes.any(|cause| matches!(cause, Some(Cause::Rollout(cause)) if cause == name))
+            causes.any(|cause| cause.and_then(Cause::rollout) == Some(name))
         });
         let overdue = Span::between(rollout.progress, self.now) >= rollout.spec.deadline;
         match &rollout.ended {

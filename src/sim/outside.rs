@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::world::{Happening, Sim};
 use crate::domain::{Locality, Principal, RolloutName, ServiceName, Span, Time, VersionName};
 use crate::engine::{
-    Actor, Blocker, Cause, Command, Event, HookAction, HookAnswer, HookCall, Inquiry, Reading,
+    Actor, Blocker, Command, Event, HookAction, HookAnswer, HookCall, Inquiry, Reading,
     RolloutVerb, Said, Stage, StageKind, Verb, Wait,
 };
 
@@ -198,12 +198,9 @@ impl Sim<'_> {
             for (_, ids) in known.instances.stands(is_released) {
                 for id in ids {
                     let hooked = match &known.instances[id].stage {
-                        Stage::Released {
-                            cause: Cause::Rollout(by),
-                            ..
-                        } => state
-                            .rollouts
-                            .get(by)
+                        Stage::Released { cause, .. } => cause
+                            .rollout()
+                            .and_then(|by| state.rollouts.get(by))
                             .is_some_and(|r| r.runs() && r.spec.replace.is_some()),
                         _ => false,
                     };

@@ -17,8 +17,8 @@ const TABLE: [(&str, &str, &str); 11] = [
     ("/code/404", "404 completed", "success"),
     ("/code/429", "429 completed", "success"),
     ("/code/503", "503 completed", "error"),
-    // It counts once, and as what came of it. Only attempts show that there were two.
-    ("/again", "200 completed retry", "success success"),
+    // It counts once, and as what came of it. Only attempts show that there were two, and that the first was no good.
+    ("/again", "200 completed retry", "error success"),
     // Before the answer has begun.
     ("/vanish", "503 completed", "error"),
     ("/broken", "502 completed protocol_error", "error"),

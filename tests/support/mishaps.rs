@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// What it would take for an answer that is not to come in time.
-const FOR_EVER: Duration = Duration::from_secs(60);
+const FOR_EVER: Duration = Duration::from_mins(1);
 
 /// The instance, until this value goes.
 #[derive(Debug)]

@@ -50,7 +50,10 @@ fn act(turn: &mut Turn<'_>, name: &RolloutName, gate: &GateName, alarm: Alarm) {
         return;
     };
     let on_worse = state.spec.on_worse(&declared);
-    let taken_out = state.gates.get(gate).map_or(0, GateState::taken_out);
+    let taken_out = state
+        .gates
+        .get(gate)
+        .map_or(0, |known| known.taken_out().count());
     match alarm.telling {
         Telling::Undecided => {}
         Telling::OneBox(suspect) if taken_out < BOXES_MAX => {
@@ -133,7 +136,7 @@ pub(super) fn hold(
     }
 }
 
-/// Takes an instance out for good.
+/// Takes an instance out for good. The rollout stops it and starts another one, as it does with those that it replaces.
 fn take_out(
     turn: &mut Turn<'_>,
     name: &RolloutName,
@@ -159,7 +162,7 @@ fn take_out(
             &service,
             &instance,
             &stage,
-            Cause::Operator(by(gate)),
+            Cause::Gate(name.clone()),
             &why,
         );
     }

@@ -10,8 +10,7 @@ use crate::engine::instances::stage_of;
 use crate::engine::state::{Bake, HookState, HookStatus, RolloutState};
 use crate::engine::turn::Turn;
 use crate::engine::{
-    Answer, Cause, Command, Outcome, Proof, Record, Refusal, Stage, StageKind, moments, rolling,
-    rules,
+    Answer, Command, Outcome, Proof, Record, Refusal, Stage, StageKind, moments, rolling, rules,
 };
 
 /// What to say where a rollout is past the step or wave that is meant; nothing while it is there, and a refusal
@@ -144,12 +143,8 @@ pub(super) fn skip(
         return answer(format!("{name} goes on without {passed}"));
     }
     for id in turn.ids(&service, |stand| stand.stage == StageKind::Draining) {
-        if let Some(Stage::Draining {
-            cause: Cause::Rollout(cause),
-            since,
-            ..
-        }) = stage_of(turn, &service, &id)
-            && rollout.answers_for(&cause)
+        if let Some(Stage::Draining { cause, since, .. }) = stage_of(turn, &service, &id)
+            && cause.rollout().is_some_and(|by| rollout.answers_for(by))
         {
             let took = Span::between(since, turn.now);
             let missing = vec![format!("skipped by {}", by.by)];
@@ -158,7 +153,6 @@ pub(super) fn skip(
                 witnesses: 0,
                 missing,
             };
-            let cause = Cause::Rollout(cause);
             let said = format!("{id} is released without proof");
             turn.record(skipped(&name, said.clone(), by));
             turn.move_to(&service, &id, Stage::Drained { proof, cause }, "skipped");

@@ -39,10 +39,7 @@ impl Record {
             Self::RolloutAmended { spec, .. } | Self::RolloutPlanned { spec, .. } => {
                 Some(&spec.name)
             }
-            Self::InstanceMoved { to, .. } => match to.cause() {
-                Some(Cause::Rollout(rollout)) => Some(rollout),
-                _ => None,
-            },
+            Self::InstanceMoved { to, .. } => to.cause()?.rollout(),
             _ => None,
         }
     }

@@ -65,11 +65,9 @@ impl Roll {
         let state = self.course.state(turn);
         let candidates = turn.select(&self.course.service, may_be_over).into_iter();
         let over = candidates.filter(|(_, known)| match &known.stage {
-            Stage::Released {
-                cause: Cause::Rollout(cause),
-                ..
-            } => state.answers_for(cause),
-            Stage::Released { .. } => false,
+            Stage::Released { cause, .. } => {
+                cause.rollout().is_some_and(|by| state.answers_for(by))
+            }
             _ => !known.told,
         });
         over.map(|(id, known)| (id.clone(), known.instance.version.clone()))
@@ -137,10 +135,10 @@ impl Roll {
             Stage::Registered | Stage::Ready => {
                 known.instance.version == self.course.new || self.course.turned.is_some()
             }
-            stage => match stage.cause() {
-                Some(Cause::Rollout(cause)) => self.course.state(turn).answers_for(cause),
-                _ => false,
-            },
+            stage => {
+                let by = stage.cause().and_then(Cause::rollout);
+                by.is_some_and(|by| self.course.state(turn).answers_for(by))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Gate, Time};
+use crate::domain::{Gate, InstanceId, Time};
 use crate::engine::judging::{Decision, Follows, Verdict};
 use crate::gates::Trial;
 
@@ -59,12 +59,13 @@ impl GateState {
             .any(|decision| decision.part == part)
     }
 
-    /// So many instances it has taken out.
-    pub fn taken_out(&self) -> usize {
-        let taken_out = self
-            .decisions
-            .iter()
-            .filter(|it| it.follows == Follows::TakenOut);
-        taken_out.count()
+    /// The instances that it has taken out.
+    pub fn taken_out(&self) -> impl Iterator<Item = &InstanceId> {
+        self.decisions.iter().filter_map(|decision| {
+            let Verdict::OneBox { instance } = &decision.verdict else {
+                return None;
+            };
+            (decision.follows == Follows::TakenOut).then_some(instance)
+        })
     }
 }

@@ -102,6 +102,7 @@ impl Errors {
         // Callers' answers do not say who gave them: from here on they are judged anew.
         let tolerated = self.comparison.tolerated();
         self.comparison = Comparison::of_errors(tolerated, self.comparison.dispersion());
+        self.prove_anew();
     }
 
     pub(super) fn says(&self) -> String {
