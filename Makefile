@@ -31,7 +31,7 @@ NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROMETHEUS_INSTALLED := $(TOOLS)/prometheus/installed.txt
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools prometheus-tool build demo test sim-soak model conformance fuzz check bench-xds clean
+.PHONY: help tools node-tools prometheus-tool build demo test sim-soak model conformance fuzz check bench-gates bench-xds clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -104,6 +104,9 @@ sim-soak: ## Play 10,000 random simulations of rollouts, each promise checked (S
 model: ## Try every order of things in a small world, and print how many (five minutes; one row with MODEL='abort, NACK')
 	cargo test --locked --quiet --manifest-path model/Cargo.toml --target-dir target/model --test model -- \
 		--ignored --nocapture
+
+bench-gates: ## Play the statistics of gates beside re-creations of others, and print who decides how soon (two minutes)
+	cargo run --locked --quiet --release --manifest-path model/Cargo.toml --target-dir target/model --bin bench-gates -- $(SEEDS)
 
 conformance: tools ## Run the table of the protocol's rules, with real Envoys; see docs/conformance.md
 	cargo test --locked --features $(TEST_FEATURES) --test conformance -- --quiet --include-ignored

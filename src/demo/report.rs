@@ -244,6 +244,15 @@ mod tests {
             failed: 1,
             failed_by: BTreeMap::from([("reset".to_owned(), 1)]),
             rollout: Some(rollout),
+            judged: vec![Judged {
+                to: "v2".to_owned(),
+                decision: Some("worse".to_owned()),
+                says: "errors 1% vs 0%".to_owned(),
+                detect_s: Some(2.5),
+                failed_on_new: 7,
+                rolled_back_s: Some(3.0),
+                phase: "RolledBack".to_owned(),
+            }],
             ..Facts::default()
         }
     }
@@ -252,12 +261,13 @@ mod tests {
     fn the_summary_has_every_field_on_one_line() {
         assert_eq!(
             Summary::new("rolling", &facts()).line(),
-            r#"{"scenario":"rolling","duration_s":40.0,"requests":3,"failed":1,"failed_by":{"reset":1},"instances":2,"released_proven":1,"released_unproven":1,"min_ready":10,"ack_ms_p50":3.5,"ack_ms_max":9.0,"drain_s":[2.104,30.0],"phase":"Done"}"#
+            r#"{"scenario":"rolling","duration_s":40.0,"requests":3,"failed":1,"failed_by":{"reset":1},"instances":2,"released_proven":1,"released_unproven":1,"min_ready":10,"ack_ms_p50":3.5,"ack_ms_max":9.0,"drain_s":[2.104,30.0],"phase":"Done","decision":"worse","detect_s":2.5,"failed_on_new":7,"rolled_back_s":3.0,"rolls":[{"to":"v2","decision":"worse","says":"errors 1% vs 0%","detect_s":2.5,"failed_on_new":7,"rolled_back_s":3.0,"phase":"RolledBack"}]}"#
         );
         let nothing = Facts::default();
         let line = Summary::new("naive", &nothing).line();
         assert!(
-            line.contains(r#""ack_ms_p50":null"#) && line.ends_with(r#""phase":"none"}"#),
+            line.contains(r#""ack_ms_p50":null"#)
+                && line.contains(r#""phase":"none","decision":null"#),
             "{line}"
         );
     }

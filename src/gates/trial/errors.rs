@@ -11,8 +11,11 @@ use crate::gates::{Boxes, Comparison, Counts, InsideBound, NoWorse, Suspect, Tab
 const PROVEN_RATIO: f64 = 3.0;
 
 /// With so many times the evidence of an alarm, the version is called worse even if it is not known whether it is
-/// one instance.
-const UNDECIDED_MAX: f64 = 4.0;
+/// one instance: nothing of it shows in the attempts, so they never will tell …
+const UNTOLD_MAX: f64 = 4.0;
+
+/// … or it does, and takes so long that it cannot be left open.
+const UNDECIDED_MAX: f64 = 16.0;
 
 /// Failed requests, new against stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,12 +91,20 @@ impl Errors {
             0 => Telling::Version,
             1 => Telling::OnlyOne,
             _ if self.part.ln() + self.boxes.ln_e() >= needed => Telling::Version,
-            _ => match self.sick(needed) {
-                Some(sick) => Telling::OneBox(sick),
-                // So much that it cannot be left open any longer.
-                None if self.part.ln() + self.ln_e() >= UNDECIDED_MAX * needed => Telling::Version,
-                None => Telling::Undecided,
-            },
+            _ => {
+                let sick = self.sick(needed).map(Telling::OneBox);
+                sick.unwrap_or_else(|| self.while_it_is_open(needed))
+            }
+        }
+    }
+
+    fn while_it_is_open(&self, needed: f64) -> Telling {
+        let shows = self.boxes.ln_e_of_all() >= needed;
+        let most = if shows { UNDECIDED_MAX } else { UNTOLD_MAX };
+        if self.part.ln() + self.ln_e() >= most * needed {
+            Telling::Version
+        } else {
+            Telling::Undecided
         }
     }
 
