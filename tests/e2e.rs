@@ -229,6 +229,22 @@ const STORIES: &[(&str, fn())] = &[
         demo::lost_proxy,
     ),
     ("demo: a refusal stops the rollout", demo::nack),
+    (
+        "demo: errors, a slow tail and crashes are found, and go back by themselves",
+        demo::bad_version,
+    ),
+    (
+        "demo: one bad instance is replaced, and its version comes through",
+        demo::one_bad_box,
+    ),
+    (
+        "demo: an outage of both versions turns nothing round",
+        demo::shared_outage,
+    ),
+    (
+        "demo: with too little traffic a gate says so, and holds",
+        demo::low_traffic,
+    ),
 ];
 
 /// A story about a gRPC client.

@@ -9,13 +9,17 @@
 //!   such tests as instances, so each is held to as many times the evidence.
 //!
 //! Counted are attempts, as the proxies send them: a retry hides a failure from the caller and not from here.
-
-use std::collections::BTreeMap;
+//!
+//! Of a thousand instances few are under suspicion: only those that were bad most often have tests of their own. The
+//! evidence without one of the others is bounded by how often it was bad.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Counts, Table};
 use crate::domain::InstanceId;
+
+/// So many instances have tests of their own at most.
+const SUSPECTS_MAX: usize = 64;
 
 /// The tests that tell the boxes apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,21 +28,34 @@ pub struct Boxes {
     all: Comparison,
     /// One that takes the most requests of all and was never bad, against the others.
     spotless: Comparison,
-    /// Those of which something was bad. Leaving out one that was never bad makes the rest look worse, so its test is
-    /// never the least; and it is not worse than others.
-    known: BTreeMap<InstanceId, Tests>,
-    /// What was counted of each.
-    seen: BTreeMap<InstanceId, Counts>,
+    /// Those that were bad most often. Leaving out one that was never bad makes the rest look worse, so its test
+    /// would never be the least; and it is not worse than others.
+    suspects: Vec<Tests>,
+    /// What was counted of each, in the order of their ids.
+    seen: Vec<Seen>,
     /// Taken out, since each was worse than the rest.
     put_aside: Vec<InstanceId>,
 }
 
-/// The tests of one instance. Where it was spotless until now, they begin with what is known of all and of a
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    id: InstanceId,
+    counts: Counts,
+    /// Where its tests are, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    suspect: Option<usize>,
+}
+
+/// The tests of one instance. They begin with what is known of all without the times that it was bad, and of a
 /// spotless one: that is less than its own evidence would be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Tests {
     without: Comparison,
     against: Comparison,
+    /// What the present period brings.
+    #[serde(skip)]
+    now: Counts,
 }
 
 /// The instance without which the new version looks best.
@@ -61,39 +78,44 @@ impl Boxes {
         Self {
             all: Comparison::of_errors(tolerated, dispersion),
             spotless: Comparison::of_errors(1.0, dispersion),
-            known: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            suspects: Vec::new(),
+            seen: Vec::new(),
             put_aside: Vec::new(),
         }
     }
 
-    /// Takes in a period: attempts at instances of the new version, each once, and at the stable one together.
+    /// Takes in a period: attempts at instances of the new version, each once, and at the stable one together. It takes
+    /// least where they come in the order of their ids.
     pub fn hear(&mut self, stable: Counts, instances: &[(InstanceId, Counts)]) {
-        let mut new = Counts::default();
-        let mut busiest = 0;
-        let mut counted = BTreeMap::new();
+        let (mut new, mut busiest, mut next) = (Counts::default(), 0, 0);
+        for tests in &mut self.suspects {
+            tests.now = Counts::default();
+        }
         for (id, counts) in instances {
             if self.put_aside.contains(id) {
                 continue;
             }
             new += *counts;
             busiest = busiest.max(counts.requests);
-            *self.seen.entry(id.clone()).or_default() += *counts;
-            if counts.bad > 0 && !self.known.contains_key(id) {
-                let (without, against) = (self.all.clone(), self.spotless.clone());
-                self.known.insert(id.clone(), Tests { without, against });
+            let at = self.place(id, next);
+            next = at + 1;
+            if counts.bad > 0 && self.seen[at].suspect.is_none() {
+                self.suspect_too(at);
             }
-            counted.insert(id, *counts);
+            let seen = &mut self.seen[at];
+            seen.counts += *counts;
+            if let Some(suspect) = seen.suspect {
+                self.suspects[suspect].now = *counts;
+            }
         }
-        for (id, tests) in &mut self.known {
-            let own = counted.get(id).copied().unwrap_or_default();
-            let others = new.without(own);
+        for tests in &mut self.suspects {
+            let others = new.without(tests.now);
             tests.without.hear(&Table {
                 new: others,
                 stable,
             });
             tests.against.hear(&Table {
-                new: own,
+                new: tests.now,
                 stable: others,
             });
         }
@@ -105,10 +127,55 @@ impl Boxes {
         self.all.hear(&Table { new, stable });
     }
 
+    /// Where an instance stands, which is perhaps `next`.
+    fn place(&mut self, id: &InstanceId, next: usize) -> usize {
+        if self.seen.get(next).is_some_and(|seen| seen.id == *id) {
+            return next;
+        }
+        let found = self.seen.binary_search_by(|seen| seen.id.cmp(id));
+        found.unwrap_or_else(|at| {
+            let seen = Seen {
+                id: id.clone(),
+                counts: Counts::default(),
+                suspect: None,
+            };
+            self.seen.insert(at, seen);
+            at
+        })
+    }
+
+    /// Gives an instance tests of its own, in the place of the least suspicious if there are too many.
+    fn suspect_too(&mut self, at: usize) {
+        let was_bad = self.seen[at].counts.bad;
+        let tests = Tests {
+            without: self.all.without(was_bad),
+            against: self.spotless.clone(),
+            now: Counts::default(),
+        };
+        if self.suspects.len() < SUSPECTS_MAX {
+            self.seen[at].suspect = Some(self.suspects.len());
+            self.suspects.push(tests);
+            return;
+        }
+        let suspects = self.seen.iter_mut().filter(|seen| seen.suspect.is_some());
+        let least = suspects.min_by_key(|seen| seen.counts.bad);
+        if let Some(least) = least.filter(|least| least.counts.bad <= was_bad)
+            && let Some(suspect) = least.suspect.take()
+        {
+            self.suspects[suspect] = tests;
+            self.seen[at].suspect = Some(suspect);
+        }
+    }
+
+    fn counted(&self) -> impl Iterator<Item = &Seen> {
+        let counted = self.seen.iter();
+        counted.filter(|seen| !self.put_aside.contains(&seen.id))
+    }
+
     /// So many instances of the new version have taken requests and count.
     pub fn count(&self) -> usize {
-        let asked = self.seen.iter().filter(|(_, counts)| counts.requests > 0);
-        asked.filter(|(id, _)| !self.put_aside.contains(id)).count()
+        let asked = self.counted().filter(|seen| seen.counts.requests > 0);
+        asked.count()
     }
 
     /// The logarithm of the e-value that the version is worse, whichever one instance is left out. With fewer than
@@ -117,8 +184,11 @@ impl Boxes {
         if self.count() < 2 {
             return 0.0;
         }
-        let without = self.known.values().map(|tests| tests.without.ln_e());
-        without.fold(self.all.ln_e(), f64::min)
+        let others = self.counted().filter(|seen| seen.suspect.is_none());
+        let most = others.map(|seen| seen.counts.bad).max().unwrap_or_default();
+        let of_others = self.all.without(most).ln_e();
+        let without = self.suspects.iter().map(|tests| tests.without.ln_e());
+        without.fold(of_others, f64::min)
     }
 
     /// The logarithm of the e-value of all together, but those that were taken out.
@@ -128,36 +198,43 @@ impl Boxes {
 
     /// Which instance is most likely to be worse than the others.
     pub fn suspect(&self) -> Option<Suspect> {
-        let count = self.count();
-        let by_e = |a: &&Tests, b: &&Tests| a.against.ln_e().total_cmp(&b.against.ln_e());
-        let (instance, tests) = self.known.iter().max_by(|a, b| by_e(&a.1, &b.1))?;
-        let counts = self.seen.get(instance).copied().unwrap_or_default();
-        let mut all = Counts::default();
-        let counted = self
-            .seen
-            .iter()
-            .filter(|(id, _)| !self.put_aside.contains(id));
-        counted.for_each(|(_, counts)| all += *counts);
+        let known = self.seen.iter().filter_map(|seen| {
+            let tests = &self.suspects[seen.suspect?];
+            Some((seen, tests.against.ln_e()))
+        });
+        let (seen, ln_e) = known.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (mut all, mut count) = (Counts::default(), 0_u32);
+        for other in self.counted().filter(|seen| seen.counts.requests > 0) {
+            all += other.counts;
+            count += 1;
+        }
         (count >= 2).then(|| Suspect {
-            instance: instance.clone(),
-            counts,
-            others: all.without(counts),
-            ln_e: tests.against.ln_e() - (count as f64).ln(),
+            instance: seen.id.clone(),
+            counts: seen.counts,
+            others: all.without(seen.counts),
+            ln_e: ln_e - f64::from(count).ln(),
         })
     }
 
     /// The logarithm of the e-value that an instance is worse than the others.
     pub fn against_others(&self, instance: &InstanceId) -> f64 {
-        let known = self.known.get(instance);
-        known.map_or(self.spotless.ln_e(), |tests| tests.against.ln_e())
+        let tests = self.tests(instance);
+        tests.map_or(self.spotless.ln_e(), |tests| tests.against.ln_e())
+    }
+
+    fn tests(&self, instance: &InstanceId) -> Option<&Tests> {
+        let found = self.seen.binary_search_by(|seen| seen.id.cmp(instance));
+        let suspect = self.seen[found.ok()?].suspect?;
+        self.suspects.get(suspect)
     }
 
     /// The instance is taken out for good: from now on the others are all there are.
     pub fn put_aside(&mut self, instance: &InstanceId) {
-        if let Some(tests) = self.known.remove(instance) {
-            self.all = tests.without;
+        if let Some(tests) = self.tests(instance) {
+            self.all = tests.without.clone();
             // What the others' tests know of it would speak against or for them.
-            self.known.clear();
+            self.suspects.clear();
+            self.seen.iter_mut().for_each(|seen| seen.suspect = None);
         }
         self.put_aside.push(instance.clone());
     }
@@ -168,7 +245,7 @@ impl Boxes {
     }
 
     /// What was counted of each instance, also of those that were taken out until then.
-    pub const fn seen(&self) -> &BTreeMap<InstanceId, Counts> {
-        &self.seen
+    pub fn seen(&self) -> impl Iterator<Item = (&InstanceId, Counts)> {
+        self.seen.iter().map(|seen| (&seen.id, seen.counts))
     }
 }

@@ -95,7 +95,7 @@ impl Budget {
         let allowed = self.allowed;
         let (bad, good) = (counts.bad as f64, (counts.requests - counts.bad) as f64);
         self.missed
-            .grow(&WAGERS.map(|(_, weight)| weight), |index| {
+            .grow(WAGERS.iter().map(|(_, weight)| *weight), |index| {
                 let share = (WAGERS[index].0 * allowed).min(f64::midpoint(1.0, allowed));
                 bad * (share / allowed).ln() + good * ((-share).ln_1p() - (-allowed).ln_1p())
             });

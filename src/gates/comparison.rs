@@ -149,12 +149,25 @@ impl Comparison {
         );
         let share = self.tolerated * new / (self.tolerated * new + stable);
         let wagers = self.kind.wagers();
-        self.mixture.grow(&self.kind.weights(), |index| {
+        let weights = wagers.iter().map(|(_, weight)| *weight);
+        self.mixture.grow(weights, |index| {
             let (ratio, _) = wagers[index];
             // ln((g·ψ₀·n + s) / (ψ₀·n + s)), exact where the new version has next to nothing.
             let expected = ((ratio - 1.0) * share).ln_1p();
             (bad_new * ratio.ln() - bad * expected) / self.dispersion
         });
+    }
+
+    /// Less than what it would be without a part of the new version's requests of which so many were bad: their share of
+    /// what was to be expected is left out of account.
+    #[must_use]
+    pub fn without(&self, bad: u64) -> Self {
+        let wagers = self.kind.wagers();
+        let lost = |index: usize| bad as f64 * wagers[index].0.ln() / self.dispersion;
+        Self {
+            mixture: self.mixture.clone().less(lost),
+            ..self.clone()
+        }
     }
 
     /// The logarithm of the e-value.

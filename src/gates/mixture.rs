@@ -22,6 +22,9 @@ const AT_ONCE: f64 = 0.8;
 /// Half of the rest is wagered within so many periods that tell something.
 const HALF_WITHIN: f64 = 120.0;
 
+/// New wagers are begun each so manieth period, which costs less than each.
+const BEGUN_EVERY: u64 = 8;
+
 /// What the wagers are worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mixture {
@@ -47,14 +50,27 @@ impl Mixture {
     }
 
     /// Takes in one period: the logarithm by which it multiplies each wager, in the order of their weights.
-    pub fn grow(&mut self, weights: &[f64], by: impl Fn(usize) -> f64) {
-        let left = (1.0 - AT_ONCE) * HALF_WITHIN / (HALF_WITHIN + self.periods as f64);
-        let begun = (self.unspent - left).max(0.0);
-        for (index, (ln, weight)) in self.ln.iter_mut().zip(weights).enumerate() {
-            *ln = plus(*ln, begun * weight) + by(index);
+    pub fn grow(&mut self, weights: impl Iterator<Item = f64>, by: impl Fn(usize) -> f64) {
+        if self.periods.is_multiple_of(BEGUN_EVERY) {
+            let left = (1.0 - AT_ONCE) * HALF_WITHIN / (HALF_WITHIN + self.periods as f64);
+            let begun = (self.unspent - left).max(0.0);
+            for (ln, weight) in self.ln.iter_mut().zip(weights) {
+                *ln = plus(*ln, begun * weight);
+            }
+            self.unspent = self.unspent.min(left);
         }
-        self.unspent = self.unspent.min(left);
+        for (index, ln) in self.ln.iter_mut().enumerate() {
+            *ln += by(index);
+        }
         self.periods += 1;
+    }
+
+    /// As it would be at least if each wager had lost so much more, a logarithm each.
+    #[must_use]
+    pub fn less(mut self, by: impl Fn(usize) -> f64) -> Self {
+        let ln = self.ln.iter_mut().enumerate();
+        ln.for_each(|(index, ln)| *ln -= by(index));
+        self
     }
 
     /// The logarithm of what all of it is worth; 0 at the beginning.
@@ -83,7 +99,7 @@ mod tests {
         let mut mixture = Mixture::of(&weights);
         for _ in 0..10_000 {
             assert!(mixture.ln_e().abs() < 1e-9, "{}", mixture.ln_e());
-            mixture.grow(&weights, |_| 0.0);
+            mixture.grow(weights.into_iter(), |_| 0.0);
         }
         assert!(mixture.unspent < 0.01, "all is wagered in the end");
     }
@@ -93,12 +109,12 @@ mod tests {
         let weights = [1.0];
         let mut mixture = Mixture::of(&weights);
         for _ in 0..10_000 {
-            mixture.grow(&weights, |_| -1.0);
+            mixture.grow(weights.into_iter(), |_| -1.0);
         }
         assert!(mixture.ln_e() < 0.0 && mixture.ln_e() > -30.0);
         let mut turned = 0;
         while mixture.ln_e() < 5.0 {
-            mixture.grow(&weights, |_| 1.0);
+            mixture.grow(weights.into_iter(), |_| 1.0);
             turned += 1;
         }
         assert!(
@@ -113,7 +129,7 @@ mod tests {
         let mut mixture = Mixture::of(&weights);
         for round in 0..100 {
             let by = if round % 2 == 0 { 1e9 } else { -2e9 };
-            mixture.grow(&weights, |_| by);
+            mixture.grow(weights.into_iter(), |_| by);
             assert!(mixture.ln_e().is_finite());
         }
         let text = serde_json::to_string(&mixture).unwrap();

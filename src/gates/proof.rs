@@ -52,48 +52,85 @@ impl NoWorse {
 
 /// `ln E[ψ^X]` for the hypergeometric number `X` of bad requests of the new version.
 ///
-/// The terms follow from one another by ratios, so no factorial is ever taken: `Σ Π` over `j` of
-/// `(n−j)(bad−j) / ((j+1)(s−bad+j+1))`, once as it is and once with `ψ` in each step.
+/// Terms follow from one another by the ratio `(n−j)(bad−j) / ((j+1)(s−bad+j+1))`, so no factorial is ever taken. Both
+/// sums, as it is and with `ψ` in each step, are taken outwards from their largest terms as long as that adds
+/// anything: as many terms as a few standard deviations, and not as many as requests.
 fn ln_tilted(table: &Table, bad: u64, ln_ratio: f64) -> f64 {
     let (new, stable) = (table.new.requests, table.stable.requests);
-    let (least, most) = (bad.saturating_sub(stable), bad.min(new));
-    let mut term = 0.0_f64;
-    let (mut plain, mut tilted) = (Sum::of(0.0), Sum::of(least as f64 * ln_ratio));
-    for j in least..most {
-        let up = (new - j) as f64 * (bad - j) as f64;
-        let down = (j + 1) as f64 * (stable + j + 1 - bad) as f64;
-        term += up.ln() - down.ln();
-        plain.add(term);
-        tilted.add(term + (j + 1) as f64 * ln_ratio);
-    }
-    tilted.ln() - plain.ln()
+    let terms = Terms {
+        new: new as f64,
+        stable: stable as f64,
+        bad: bad as f64,
+        least: bad.saturating_sub(stable) as f64,
+        most: bad.min(new) as f64,
+    };
+    let ratio = ln_ratio.exp();
+    let plain = terms.largest(1.0);
+    let tilted = terms.largest(ratio);
+    let sums = terms.around(tilted, ratio) / terms.around(plain, 1.0);
+    terms.ln_between(plain, tilted) + tilted * ln_ratio + sums.ln()
 }
 
-/// A sum of exponentials, kept in range.
-struct Sum {
+/// The terms of a hypergeometric distribution, by the number of bad requests of the new version.
+struct Terms {
+    new: f64,
+    stable: f64,
+    bad: f64,
+    least: f64,
     most: f64,
-    scaled: f64,
 }
 
-impl Sum {
-    const fn of(ln: f64) -> Self {
-        Self {
-            most: ln,
-            scaled: 1.0,
-        }
+impl Terms {
+    /// The term after `at`, as a multiple of it.
+    fn step(&self, at: f64) -> f64 {
+        (self.new - at) * (self.bad - at) / ((at + 1.0) * (self.stable - self.bad + at + 1.0))
     }
 
-    fn add(&mut self, ln: f64) {
-        if ln <= self.most {
-            self.scaled += (ln - self.most).exp();
-        } else {
-            self.scaled = self.scaled * (self.most - ln).exp() + 1.0;
-            self.most = ln;
+    /// Where the terms are largest if each step is so many times as large.
+    fn largest(&self, ratio: f64) -> f64 {
+        // Steps fall: halving finds the first that is less than one.
+        let (mut from, mut to) = (self.least, self.most);
+        while from < to {
+            let middle = f64::midpoint(from, to).floor();
+            if self.step(middle) * ratio >= 1.0 {
+                from = middle + 1.0;
+            } else {
+                to = middle;
+            }
         }
+        from
     }
 
-    fn ln(&self) -> f64 {
-        self.most + self.scaled.ln()
+    /// The sum of all terms with so much in each step, as a multiple of the one at `middle`.
+    fn around(&self, middle: f64, ratio: f64) -> f64 {
+        let mut sum = 1.0;
+        let (mut term, mut at) = (1.0, middle);
+        while at < self.most && term > sum * f64::EPSILON {
+            term *= self.step(at) * ratio;
+            sum += term;
+            at += 1.0;
+        }
+        (term, at) = (1.0, middle);
+        while at > self.least && term > sum * f64::EPSILON {
+            at -= 1.0;
+            term /= self.step(at) * ratio;
+            sum += term;
+        }
+        sum
+    }
+
+    /// The logarithm of the term at `to` as a multiple of the one at `from`, which is no further on.
+    fn ln_between(&self, from: f64, to: f64) -> f64 {
+        let (mut ln, mut product, mut at) = (0.0, 1.0_f64, from);
+        while at < to {
+            product *= self.step(at);
+            at += 1.0;
+            if product < 1e-100 {
+                ln += product.ln();
+                product = 1.0;
+            }
+        }
+        ln + product.ln()
     }
 }
 

@@ -271,10 +271,6 @@ fn gates(field: Field<Vec<Field<GateName>>>, cx: &Context<'_>) -> Vec<GateName> 
         }
         gates.push(gate);
     }
-    if !gates.is_empty() {
-        cx.sink
-            .warn(at, "gates are checked for spelling but not judged yet");
-    }
     gates
 }
 

@@ -323,12 +323,6 @@ fn read_step(spec: StepSpec, at: Place, cx: &Context<'_>) -> Option<RolloutStep>
     if let Some(at) = spec.at_most.key().filter(|_| !spec.until.is_given()) {
         cx.sink.problem(at, "`atMost` goes with `until: proven`");
     }
-    if let Some(at) = spec.until.key() {
-        cx.sink.warn(
-            at,
-            "gates are not judged yet: the step stays for `atMost`, 10m unless given",
-        );
-    }
     let (at_most_at, at_least) = (spec.at_most.at(at), spec.at_least.or(Span::ZERO));
     let at_most = spec.at_most.or(Span::secs(600));
     if spec.until.is_given() && at_least > at_most {

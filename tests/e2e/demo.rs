@@ -24,6 +24,24 @@ struct Summary {
     ack_ms_max: Option<f64>,
     drain_s: Vec<f64>,
     phase: String,
+    decision: Option<String>,
+    detect_s: Option<f64>,
+    failed_on_new: u64,
+    rolled_back_s: Option<f64>,
+    rolls: Vec<Roll>,
+}
+
+/// What gates did in one roll.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Roll {
+    to: String,
+    decision: Option<String>,
+    says: String,
+    detect_s: Option<f64>,
+    failed_on_new: u64,
+    rolled_back_s: Option<f64>,
+    phase: String,
 }
 
 /// Enough that a loss of one in ten thousand would show.
@@ -60,6 +78,47 @@ pub(crate) fn nack() {
     let released = summary.released_proven + summary.released_unproven;
     assert_eq!(released, 0, "{summary:?}");
     assert_ne!(summary.phase, "Done");
+}
+
+pub(crate) fn bad_version() {
+    let summary = run("bad-version");
+    assert_eq!(summary.decision.as_deref(), Some("worse"), "{summary:?}");
+    assert!(summary.detect_s.is_some() && summary.rolled_back_s.is_some());
+    let rolls: Vec<&str> = summary.rolls.iter().map(|roll| roll.to.as_str()).collect();
+    assert_eq!(rolls, ["v2", "v3", "v4"]);
+    for roll in &summary.rolls {
+        assert_eq!(roll.phase, "RolledBack", "{roll:?}");
+        assert_eq!(roll.decision.as_deref(), Some("worse"), "{roll:?}");
+        assert!(roll.detect_s.is_some() && roll.rolled_back_s.is_some());
+        assert!(!roll.says.is_empty(), "{roll:?}");
+    }
+    let failed: u64 = summary.rolls.iter().map(|roll| roll.failed_on_new).sum();
+    assert_eq!((failed, summary.failed_on_new), (summary.failed, failed));
+}
+
+pub(crate) fn one_bad_box() {
+    let summary = run("one-bad-box");
+    assert_eq!(
+        summary.decision.as_deref(),
+        Some("one-box v2-2"),
+        "{summary:?}"
+    );
+    assert_eq!(summary.phase, "Done", "{summary:?}");
+    assert_eq!(summary.rolled_back_s, None);
+}
+
+pub(crate) fn shared_outage() {
+    let summary = run("shared-outage");
+    assert!(summary.failed > 0, "{summary:?}");
+    assert_eq!(summary.decision, None, "{summary:?}");
+    assert_eq!(summary.phase, "Done", "{summary:?}");
+}
+
+pub(crate) fn low_traffic() {
+    let summary = run("low-traffic");
+    assert_eq!(summary.decision.as_deref(), Some("unsure"), "{summary:?}");
+    assert_eq!((summary.rolled_back_s, summary.failed), (None, 0));
+    assert_eq!(summary.phase, "Done", "{summary:?}");
 }
 
 fn assert_rolled_without_loss(summary: &Summary) {

@@ -227,7 +227,7 @@ fn of_gates(it: &RolloutForecast, rps: Option<u32>) -> String {
         0 => "never: at no time do both versions take traffic".to_owned(),
         _ => all.join(", soonest "),
     };
-    format!("{gates} would see +{percent} % errors {when}; no gate is judged yet")
+    format!("{gates} would see +{percent} % errors {when}")
 }
 
 fn of_hold(it: &HoldForecast) -> String {

@@ -333,10 +333,9 @@ fn instances(one: &OneTrial) -> Vec<BoxEvidence> {
     };
     let mut all: Vec<BoxEvidence> = boxes
         .seen()
-        .iter()
         .map(|(instance, attempts)| BoxEvidence {
             instance: instance.clone(),
-            attempts: *attempts,
+            attempts,
             decades: decades(boxes.against_others(instance)),
             taken_out: boxes.aside().contains(instance),
         })
