@@ -13,6 +13,9 @@ DEMO_ARGS ?=
 # How many simulations `make sim-soak` plays, from seed 0 on.
 SEEDS ?= 10000
 
+# How many streams of requests `make bench-gates` plays in each row.
+GATE_SEEDS ?= 1000
+
 # For `make bench-xds`: --quick, --only TEXT, --rounds N, --json FILE; docs/benchmarks.md has the method.
 BENCH_ARGS ?=
 
@@ -31,7 +34,7 @@ NODE_INSTALLED := $(TOOLS)/node/installed.json
 PROMETHEUS_INSTALLED := $(TOOLS)/prometheus/installed.txt
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/tidegate
 
-.PHONY: help tools node-tools prometheus-tool build demo test sim-soak model conformance fuzz check bench-gates bench-xds clean
+.PHONY: help tools node-tools prometheus-tool build demo test sim-soak model conformance fuzz check bench-engine bench-gates bench-xds clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -106,7 +109,10 @@ model: ## Try every order of things in a small world, and print how many (five m
 		--ignored --nocapture
 
 bench-gates: ## Play the statistics of gates beside re-creations of others, and print who decides how soon (two minutes)
-	cargo run --locked --quiet --release --manifest-path model/Cargo.toml --target-dir target/model --bin bench-gates -- $(SEEDS)
+	cargo run --locked --quiet --release --manifest-path model/Cargo.toml --target-dir target/model --bin bench-gates -- $(GATE_SEEDS)
+
+bench-engine: ## Measure what a rollout costs the engine, from 100 instances to 10,000 (three minutes)
+	cargo run --locked --quiet --release --manifest-path model/Cargo.toml --target-dir target/model --bin bench-engine
 
 conformance: tools ## Run the table of the protocol's rules, with real Envoys; see docs/conformance.md
 	cargo test --locked --features $(TEST_FEATURES) --test conformance -- --quiet --include-ignored

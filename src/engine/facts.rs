@@ -187,6 +187,9 @@ impl Facts {
             of_service.by_instance.remove(instance);
             of_service.unhealthy.remove(instance);
         }
+        if let Some(gone) = self.vanished.get_mut(service) {
+            gone.remove(instance);
+        }
         self.witnesses.remove(&(service.clone(), instance.clone()));
     }
 

@@ -160,27 +160,31 @@ fn others_serve(turn: &Turn<'_>, service: &ServiceName, or_kept: bool) -> bool {
 pub(super) fn follow_health(turn: &mut Turn<'_>, service: &Service) {
     let name = &service.name;
     for id in turn.facts.unhealthy(name) {
-        let Some(stage) = stage_of(turn, name, &id) else {
-            continue;
-        };
+        let stage = turn.instance(name, &id).map(|known| known.stage.kind());
         let next = match stage {
-            Stage::Ready => Stage::Registered,
+            Some(StageKind::Ready) => Stage::Registered,
             // Proxies know it and may have sent it requests, so it does not just go.
-            Stage::Joining { .. } => Stage::Suspended,
-            Stage::Serving if may_suspend(turn, name) => Stage::Suspended,
+            Some(StageKind::Joining) => Stage::Suspended,
+            Some(StageKind::Serving) if may_suspend(turn, name) => Stage::Suspended,
             _ => continue,
         };
         let detail = turn.facts.health(name, &id).map(|h| h.detail.clone());
         turn.move_to(name, &id, next, detail.unwrap_or_default());
     }
-    for id in turn.ids(name, |stand| stand.stage == StageKind::Registered) {
-        let healthy_for = turn.facts.healthy_for(name, &id, turn.now);
-        if healthy_for.is_some_and(|span| span >= service.min_ready)
-            && !turn.facts.vanished(name, &id)
-        {
-            let why = format!("healthy for {}", service.min_ready);
-            turn.move_to(name, &id, Stage::Ready, why);
-        }
+    let is_registered = |stand: &Stand| stand.stage == StageKind::Registered;
+    let known = turn.state.services.get(name);
+    let registered = known
+        .into_iter()
+        .flat_map(|it| it.instances.stands(is_registered));
+    let ready = registered.flat_map(|(_, ids)| ids).filter(|id| {
+        let healthy_for = turn.facts.healthy_for(name, id, turn.now);
+        healthy_for.is_some_and(|span| span >= service.min_ready) && !turn.facts.vanished(name, id)
+    });
+    let mut ready: Vec<InstanceId> = ready.cloned().collect();
+    ready.sort();
+    for id in ready {
+        let why = format!("healthy for {}", service.min_ready);
+        turn.move_to(name, &id, Stage::Ready, why);
     }
     for id in turn.ids(name, |stand| stand.stage == StageKind::Suspended) {
         if turn.facts.healthy_for(name, &id, turn.now).is_some() {

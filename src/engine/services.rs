@@ -373,15 +373,15 @@ fn retire_versions(turn: &mut Turn<'_>, service: &Service) {
 
 /// Rollouts behind another say what they wait for; one that was asked for before it is superseded.
 fn queue(turn: &mut Turn<'_>, service: &ServiceName) {
-    let running = turn.state.running(service).cloned();
-    let waiting = turn.state.waiting(service).into_iter();
-    let waiting: Vec<_> = waiting.map(|r| (r.planned, r.spec.name.clone())).collect();
+    let ask = |rollout: &RolloutState| (rollout.planned, rollout.spec.name.clone());
+    let running = turn.state.running(service).map(ask);
+    let waiting: Vec<_> = turn.state.waiting(service).into_iter().map(ask).collect();
     let Some((newest, next)) = waiting.first().cloned() else {
         return;
     };
     for (planned, rollout) in waiting {
         let ahead = match &running {
-            Some(running) if running.planned >= planned => &running.spec.name,
+            Some((since, running)) if *since >= planned => running,
             _ => &next,
         };
         if planned < newest {

@@ -125,7 +125,14 @@ impl<'a> Turn<'a> {
         service: &ServiceName,
         wanted: impl Fn(&Stand) -> bool,
     ) -> Vec<InstanceId> {
-        self.select(service, wanted).into_keys().cloned().collect()
+        let known = self.state.services.get(service);
+        let groups = known
+            .into_iter()
+            .flat_map(|state| state.instances.stands(&wanted));
+        let mut ids: Vec<InstanceId> = groups.flat_map(|(_, ids)| ids.cloned()).collect();
+        // Each group is in order, so this is a merge.
+        ids.sort();
+        ids
     }
 
     /// So many instances of `service` stand as wanted.

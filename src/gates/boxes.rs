@@ -53,9 +53,6 @@ struct Seen {
 struct Tests {
     without: Comparison,
     against: Comparison,
-    /// What the present period brings.
-    #[serde(skip)]
-    now: Counts,
 }
 
 /// The instance without which the new version looks best.
@@ -88,9 +85,7 @@ impl Boxes {
     /// least where they come in the order of their ids.
     pub fn hear(&mut self, stable: Counts, instances: &[(InstanceId, Counts)]) {
         let (mut new, mut busiest, mut next) = (Counts::default(), 0, 0);
-        for tests in &mut self.suspects {
-            tests.now = Counts::default();
-        }
+        let mut of_suspects = vec![Counts::default(); self.suspects.len()];
         for (id, counts) in instances {
             if self.put_aside.contains(id) {
                 continue;
@@ -101,21 +96,22 @@ impl Boxes {
             next = at + 1;
             if counts.bad > 0 && self.seen[at].suspect.is_none() {
                 self.suspect_too(at);
+                of_suspects.resize(self.suspects.len(), Counts::default());
             }
             let seen = &mut self.seen[at];
             seen.counts += *counts;
             if let Some(suspect) = seen.suspect {
-                self.suspects[suspect].now = *counts;
+                of_suspects[suspect] = *counts;
             }
         }
-        for tests in &mut self.suspects {
-            let others = new.without(tests.now);
+        for (tests, own) in self.suspects.iter_mut().zip(of_suspects) {
+            let others = new.without(own);
             tests.without.hear(&Table {
                 new: others,
                 stable,
             });
             tests.against.hear(&Table {
-                new: tests.now,
+                new: own,
                 stable: others,
             });
         }
@@ -150,7 +146,6 @@ impl Boxes {
         let tests = Tests {
             without: self.all.without(was_bad),
             against: self.spotless.clone(),
-            now: Counts::default(),
         };
         if self.suspects.len() < SUSPECTS_MAX {
             self.seen[at].suspect = Some(self.suspects.len());

@@ -37,10 +37,10 @@ pub(crate) fn fast_while_it_drains() {
         if_so(instance.in_progress > Some(0), format!("{instance:?}"))
     });
     world.control.until_stage("v1-0", "released");
-    // Whatever were still in progress would fail.
-    world.stop_app("v1-0");
     let drain = world.control.instance("v1-0").unwrap().drain.unwrap();
     assert!(drain.proven && drain.witnesses == 1, "{drain:?}");
+    // Whatever were still in progress would fail.
+    world.stop_app("v1-0");
     until_asked(&envoy, 3);
     load.until_more(8);
     load.stop_without_loss();
