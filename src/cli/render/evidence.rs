@@ -75,7 +75,7 @@ fn counted(evidence: &Evidence, look: Look) -> Vec<String> {
             counts(check.new),
             counts(check.stable),
             bursts,
-            stands(check).to_owned(),
+            stands(check, evidence.needed).to_owned(),
         ]);
         for slow in &check.thresholds {
             let from = slow
@@ -124,8 +124,9 @@ fn caps(version: &crate::domain::VersionName) -> String {
     version.to_string().to_uppercase()
 }
 
-fn stands(check: &CheckEvidence) -> &'static str {
+fn stands(check: &CheckEvidence, needed: f64) -> &'static str {
     match check.stands {
+        _ if check.decades.is_some_and(|decades| decades >= needed) => "worse",
         Stands::Good => "proven",
         Stands::Unsure => "unsure",
         Stands::Worse => "worse",

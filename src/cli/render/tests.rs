@@ -1,9 +1,10 @@
 //! What people see.
 
 use insta::assert_snapshot;
+use serde_json::json;
 
 use super::*;
-use crate::api::sample;
+use crate::api::{Weighed, sample};
 use crate::engine::{Entry, Outcome, Phase, Record};
 use crate::runtime::DocumentView;
 
@@ -208,4 +209,59 @@ fn secrets_show_how_they_stand_and_nothing_of_what_they_are() {
     ");
     let none = SecretsView::default();
     assert_snapshot!(secrets(&none, PIPED), @"no secrets; `secrets` in the server's file names a directory of them");
+}
+
+/// As after a rollback: nothing is counted any more, and what was decided is there with its numbers.
+#[test]
+fn evidence_shows_counts_instances_and_what_was_decided() {
+    let counts = |requests: u64, bad: u64| json!({ "requests": requests, "bad": bad });
+    let point = |second: u32, decades: f64| json!({ "at": format!("2026-11-23T12:00:{second:02}Z"), "decades": decades });
+    let evidence = json!({
+        "new": "v42", "stable": "v41", "since": "2026-11-23T12:00:00Z", "decades": 2.3, "needed": 2.0,
+        "checks": [
+            { "check": "errors", "stands": "unsure", "says": "errors 1.2% vs 0.1% of 1450 requests", "decades": 2.6,
+              "new": counts(1_450, 17), "stable": counts(13_200, 12), "dispersion": 1.04 },
+            { "check": "latency", "stands": "good", "says": "p99 310ms vs 300ms of 1450 requests", "decades": -0.4,
+              "thresholds": [{ "over_ms": 300.0, "quantile": 0.99, "new": counts(1_450, 15),
+                               "stable": counts(13_200, 131), "decades": -0.4 }] },
+            { "check": "metric", "what": "orders", "stands": "good", "says": "orders is 71", "number": 71.0 },
+        ],
+        "instances": [
+            { "instance": "cart-7", "attempts": counts(730, 9), "decades": 0.1, "taken_out": false },
+            { "instance": "cart-3", "attempts": counts(40, 9), "decades": 3.1, "taken_out": true },
+        ],
+        "over_time": [point(0, 0.0), point(5, 0.4), point(10, 1.1), point(15, 2.3)],
+    });
+    let weighed: Weighed = serde_json::from_value(json!({
+        "rollout": "cart-42", "phase": "RolledBack",
+        "gates": [{
+            "gate": "no-worse", "stands": "worse", "says": "worse: errors 1.2% vs 0.1%", "evidence": null,
+            "decisions": [{
+                "at": "2026-11-23T12:00:15Z", "verdict": "worse", "says": "errors 1.2% vs 0.1%",
+                "follows": "goesBack", "part": [0, 0], "evidence": evidence,
+            }],
+        }],
+    }))
+    .unwrap();
+    assert_snapshot!(super::evidence(&weighed, PIPED), @"
+    cart-42 is RolledBack
+
+    no-worse: worse
+      worse: errors 1.2% vs 0.1%
+      decided: 12:00:15 worse (errors 1.2% vs 0.1%); it goes back
+
+      CHECK                DECADES  V42                V41                  BURSTS  STANDS
+      errors               2.6      17 of 1450, 1.17%  12 of 13200, 0.09%   1.0     worse
+      latency              -0.4     -                  -                    -       proven
+        over 300 ms (p99)  -0.4     15 of 1450, 1.03%  131 of 13200, 0.99%
+      metric               -        -                  -                    -       proven
+      metric: orders is 71
+
+      INSTANCE  DECADES AGAINST THE OTHERS  ATTEMPTS
+      cart-7    0.1                         9 of 730, 1.23%
+      cart-3    3.1                         9 of 40, 22.50%  taken out
+
+      evidence over time, full at 2.0 decades
+      12:00:00 ▁▂▅█ 12:00:15
+    ");
 }
