@@ -102,6 +102,12 @@ fn leaves_zone(
     if zone.is_empty() || !is_rolled || moved.stage != Stage::Serving {
         return;
     }
+    // After an emergency its version has no share: it takes nothing that its zone could miss.
+    let version = &moved.instance.version;
+    let split = known.split.as_ref();
+    if split.is_some_and(|split| split.of(version) == tidegate::domain::Weight::NONE) {
+        return;
+    }
     let serves = |other: &&InstanceState| {
         let is_here = other.instance.locality.zone == *zone;
         other.stage == Stage::Serving && other.instance.id != *id && is_here
