@@ -130,7 +130,10 @@ check: tools ## Formatting, lints, licences and sources of dependencies
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --all-targets --locked --features $(TEST_FEATURES) -- -D warnings
+	cargo fmt --check --manifest-path model/Cargo.toml
+	cargo clippy --lib --bins --test model --locked --manifest-path model/Cargo.toml --target-dir target/model -- -D warnings
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny --locked --manifest-path model/Cargo.toml check --hide-inclusion-graph 		--config deny.toml bans licenses sources
 
 bench-xds: ## Measure the xDS server beside floors and other servers (10 minutes on two idle cores)
 	cargo bench --locked --bench xds -- $(BENCH_ARGS)

@@ -60,7 +60,8 @@ pub use event::{
 pub use facts::tally::{Answers, Heard, Reporter, Taken, Tally, Tried};
 pub use invariants::{Violation, check_plan, check_record};
 pub use judging::{
-    BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateView, Point, SlowEvidence, Verdict,
+    BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateTrial, GateView, OverTime, Point,
+    SlowEvidence, Verdict,
 };
 pub use measuring::{Asked, Candidate, CheckId, Inquiry, Reading, Said};
 pub use moments::Standing;
@@ -73,8 +74,8 @@ pub use rules::Rule;
 pub use stage::{Cause, Proof, Stage, StageKind};
 pub use state::{
     AskState, AskStatus, Asks, Bake, Batch, GateState, HookState, HookStatus, Hooks, IllegalRecord,
-    InstanceState, Kept, KeptTrial, Lane, Pause, Report, Requests, RolloutState, Roster,
-    ServiceState, Stand, Started, State, VersionState,
+    InstanceState, Kept, Lane, Pause, Report, Requests, RolloutState, Roster, ServiceState, Stand,
+    Started, State, VersionState,
 };
 pub use view::{
     BlockerView, DrainView, FrozenView, InstanceView, Part, PartView, Phase, ProxyView, ReportView,

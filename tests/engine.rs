@@ -59,6 +59,8 @@ mod speed;
 mod stories;
 #[path = "engine/truth.rs"]
 mod truth;
+#[path = "engine/unsure.rs"]
+mod unsure;
 #[path = "engine/verbs.rs"]
 mod verbs;
 #[path = "engine/ways.rs"]

@@ -5,9 +5,7 @@ use super::instances::{begin_leaving, stage_of};
 use super::judging::{self, Proven};
 use super::state::{Bake, RolloutState, Started};
 use super::turn::{Subject, Turn};
-use super::{
-    Actor, Cause, GateState, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait,
-};
+use super::{Actor, Cause, Outcome, Portion, Record, Stage, StageKind, Stand, Turned, Wait};
 use super::{moments, rules};
 use crate::domain::{InstanceId, PlaceName, RolloutName, ServiceName, Span, VersionName, When};
 
@@ -152,9 +150,11 @@ impl Course {
 
     /// Instances of the version that comes which gates have taken out: others are to take their places.
     pub(super) fn taken_out(&self, turn: &Turn<'_>) -> Vec<InstanceId> {
-        let gates = self.state(turn).gates.values();
-        let gates = gates.filter(|_| self.turned.is_none());
-        gates.flat_map(GateState::taken_out).cloned().collect()
+        let taken_out = self.state(turn).taken_out();
+        taken_out
+            .filter(|_| self.turned.is_none())
+            .cloned()
+            .collect()
     }
 
     /// Takes out every instance that is told to the proxies and `wanted`. True when none is left.

@@ -11,68 +11,94 @@
 //! rollout that goes back is judged no more.
 
 mod decide;
+mod decision;
 mod elsewhere;
+mod evidence;
+mod over_time;
 mod proof;
 mod shown;
 mod weigh;
 
 pub(super) use decide::{decide, weighs};
+pub use decision::{Decision, Follows, Verdict};
+pub use evidence::{BoxEvidence, CheckEvidence, Evidence, SlowEvidence};
+pub use over_time::{OverTime, Point};
 pub(super) use proof::{Proven, bake_is_proven, step_is_proven};
+pub use shown::GateView;
 pub(super) use shown::views;
-pub use shown::{
-    BoxEvidence, CheckEvidence, Decision, Evidence, Follows, GateView, Point, SlowEvidence, Verdict,
-};
 pub(super) use weigh::weigh;
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::state::RolloutState;
 use super::turn::Turn;
 use crate::domain::{Gate, GateName, RolloutName, Time};
-use crate::gates::Trial;
+use crate::gates::{Baseline, Check, Trial};
 use elsewhere::Known;
-use shown::Course;
 
 /// The trials of a rollout, as they go on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Judged {
-    trials: BTreeMap<GateName, OneTrial>,
+    trials: BTreeMap<GateName, GateTrial>,
     /// When the trials were last written down.
     written: Option<Time>,
-    /// The part of the rollout that is to be proven: its number, and since when.
-    part: Option<(u32, Time)>,
 }
 
-/// The trial of one gate.
-#[derive(Clone, Debug)]
-pub(super) struct OneTrial {
+/// The trial of one gate, as it goes on and as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateTrial {
     /// The gate as it was when this began; one that is edited begins anew.
-    gate: Gate,
-    trial: Trial,
-    since: Time,
+    pub gate: Gate,
+    /// The trial.
+    pub trial: Trial,
+    /// Since when it goes on.
+    pub since: Time,
+    /// The step that it is to prove: its number, and since when that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<(u32, Time)>,
     /// How the evidence came to be, for people.
-    over_time: Course,
+    #[serde(default)]
+    pub over_time: OverTime,
+}
+
+impl GateTrial {
+    fn begin(gate: Gate, baseline: &Baseline, now: Time) -> Self {
+        Self {
+            trial: Trial::new(&gate, baseline),
+            gate,
+            since: now,
+            step: None,
+            over_time: OverTime::default(),
+        }
+    }
+
+    /// Has it counted anything, or asked anybody?
+    fn tells(&self) -> bool {
+        let asks = |check: &Check| matches!(check, Check::Elsewhere);
+        self.trial.compared() != (0, 0) || self.trial.checks().iter().any(asks)
+    }
 }
 
 impl Judged {
     /// Goes on with what was written down.
     pub(super) fn resume(state: &RolloutState) -> Self {
-        let trials = state.gates.iter().filter_map(|(name, known)| {
-            let kept = known.kept.as_ref()?;
-            let one = OneTrial {
-                gate: kept.gate.clone(),
-                trial: kept.trial.clone(),
-                since: kept.since,
-                over_time: Course::default(),
-            };
-            Some((name.clone(), one))
+        let kept = state.gates.iter();
+        let trials = kept.filter_map(|(name, known)| {
+            let one = known.kept.as_deref()?;
+            Some((name.clone(), one.clone()))
         });
         Self {
             trials: trials.collect(),
             written: None,
-            part: None,
         }
+    }
+
+    /// The trial of a gate, if it has begun.
+    fn trial(&self, gate: &GateName) -> Option<&GateTrial> {
+        self.trials.get(gate)
     }
 }
 

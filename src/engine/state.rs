@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use asks::{AskState, AskStatus, Asks};
-pub use gates::{GateState, KeptTrial};
+pub use gates::GateState;
 pub use hooks::{HookState, HookStatus, Hooks};
 pub use requests::Requests;
 pub use rollout::{Bake, Batch, Lane, Pause, Report, RolloutState, Started};

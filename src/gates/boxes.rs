@@ -234,6 +234,20 @@ impl Boxes {
         self.put_aside.push(instance.clone());
     }
 
+    /// Whoever of them `serves` is not the process that was taken out: it begins anew.
+    pub fn judge_again(&mut self, serves: impl Fn(&InstanceId) -> bool) {
+        let Self {
+            put_aside, seen, ..
+        } = self;
+        put_aside.retain(|id| {
+            let is_back = serves(id);
+            if is_back {
+                seen.retain(|seen| seen.id != *id);
+            }
+            !is_back
+        });
+    }
+
     /// Who was taken out.
     pub fn aside(&self) -> &[InstanceId] {
         &self.put_aside

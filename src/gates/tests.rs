@@ -257,12 +257,22 @@ fn taking_a_sick_box_out_ends_what_it_did() {
     assert_eq!(boxes.suspect().unwrap().instance, sick);
     assert!(boxes.ln_e() < 1.0, "{}", boxes.ln_e());
     boxes.put_aside(&sick);
-    boxes.hear(
-        stable,
-        &[(sick, Counts::new(10, 10)), (well, Counts::new(10, 0))],
-    );
+    let late = [
+        (sick.clone(), Counts::new(10, 10)),
+        (well.clone(), Counts::new(10, 0)),
+    ];
+    boxes.hear(stable, &late);
     assert!(boxes.ln_e_of_all() < 1.0);
     assert_eq!(boxes.count(), 1);
+    boxes.judge_again(|id| *id == sick);
+    let cured = [
+        (sick.clone(), Counts::new(10, 0)),
+        (well, Counts::new(10, 0)),
+    ];
+    boxes.hear(stable, &cured);
+    assert_eq!((boxes.count(), boxes.aside()), (2, &[][..]));
+    let of_it = boxes.seen().find(|(id, _)| **id == sick);
+    assert_eq!(of_it.unwrap().1, Counts::new(10, 0));
 }
 
 #[test]

@@ -61,6 +61,11 @@ pub enum Check {
 }
 
 impl Check {
+    /// Do requests come, and nobody tells what this goes by?
+    pub fn is_untold(&self) -> bool {
+        matches!(self, Self::Latency(latency) if latency.is_untold())
+    }
+
     /// Is what it compares different, and by enough to matter?
     fn matters(&self) -> bool {
         match self {
@@ -319,6 +324,16 @@ impl Trial {
             Check::Elsewhere => None,
         };
         self.checks.iter().map(of).collect()
+    }
+
+    /// Of those that were taken out, whoever `serves` is another process under the same id: it is judged with the
+    /// others.
+    pub fn judge_again(&mut self, serves: impl Fn(&InstanceId) -> bool) {
+        for check in &mut self.checks {
+            if let Check::Errors(errors) = check {
+                errors.boxes.judge_again(&serves);
+            }
+        }
     }
 
     /// An instance is taken out for good, and its replacement is judged with the others.

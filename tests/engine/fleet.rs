@@ -247,7 +247,7 @@ impl Proxy {
         let (mut completed, mut attempts) = (self.count(), Vec::new());
         if let Some((habit, plan)) = self.requests_of.as_ref().zip(self.in_force.as_ref()) {
             self.sent.send(habit, plan, REPORTS_PER_SECOND, chance);
-            (completed, attempts) = self.sent.say(plan);
+            (completed, attempts) = self.sent.say(habit, plan);
         }
         let read_at = now.as_nanosecond() + i128::from(self.clock_ahead_ns);
         let report = LoadReport {

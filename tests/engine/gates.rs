@@ -1,19 +1,19 @@
 //! Gates: what the proxies count of a new version, and what a rollout makes of it.
 
 use tidegate::domain::{
-    Bake, Check, Codes, Gate, OnOneBadBox, OnUnsure, OnWorse, Rollout, RolloutStep, Span, Stay,
+    Bake, Check, Codes, Gate, InstanceId, OnOneBadBox, OnWorse, Rollout, RolloutStep, Span, Stay,
 };
 use tidegate::engine::{Follows, Outcome, Phase, RolloutVerb, RolloutView, Verdict};
 
 use crate::requests::Habit;
-use crate::sample::{name, rolling, rollout, service};
+use crate::sample::{name, rollout, service};
 use crate::stories::{ended, finish};
 use crate::ways::{by_steps, step, weight};
 use crate::world::World;
 
 /// `instances` of v1 behind two proxies, with so many requests a second of which one in a thousand fails,
 /// for an hour by now.
-fn busy(instances: u32, rps: u64) -> World {
+pub(crate) fn busy(instances: u32, rps: u64) -> World {
     let mut world = World::new(7, false);
     world.settle_in(service(), instances, 2);
     let habit = Habit {
@@ -28,13 +28,28 @@ fn busy(instances: u32, rps: u64) -> World {
 }
 
 /// From now on so many more of a million fail on v2.
-fn v2_fails(world: &mut World, more: u64) {
+pub(crate) fn v2_fails(world: &mut World, more: u64) {
     change(world, |habit| {
         habit.version_fails.insert("v2".to_owned(), more);
     });
 }
 
-fn change(world: &mut World, change: impl Fn(&mut Habit)) {
+/// From now on so many more of a million fail on an instance.
+fn fails(world: &mut World, instance: &InstanceId, more: u64) {
+    change(world, |habit| {
+        habit.instance_fails.insert(instance.to_string(), more);
+    });
+}
+
+/// When v2 has its 40 %, a tenth fails on one of its instances.
+fn one_fails(world: &mut World) -> InstanceId {
+    world.until("it gets its share", 60, |w| w.weights().contains("v2:40%"));
+    let sick = world.serving_ids("v2")[0].clone();
+    fails(world, &sick, 100_000);
+    sick
+}
+
+pub(crate) fn change(world: &mut World, change: impl Fn(&mut Habit)) {
     let habits = world
         .proxies
         .values_mut()
@@ -42,7 +57,7 @@ fn change(world: &mut World, change: impl Fn(&mut Habit)) {
     habits.for_each(change);
 }
 
-fn gate(world: &mut World, change: impl FnOnce(&mut Gate)) {
+pub(crate) fn gate(world: &mut World, change: impl FnOnce(&mut Gate)) {
     let mut gate = Gate::built_in(name("strict"));
     change(&mut gate);
     world.edit(|documents| {
@@ -51,14 +66,14 @@ fn gate(world: &mut World, change: impl FnOnce(&mut Gate)) {
 }
 
 /// A tenth at first, and a minute at each step.
-fn shares() -> Rollout {
+pub(crate) fn shares() -> Rollout {
     Rollout {
         gates: vec![name("no-worse")],
         ..by_steps(vec![step(weight(10), 600), step(weight(50), 600)])
     }
 }
 
-fn until_proven(share: u64, at_most: u64) -> RolloutStep {
+pub(crate) fn until_proven(share: u64, at_most: u64) -> RolloutStep {
     RolloutStep {
         action: weight(share),
         stay: Stay {
@@ -68,7 +83,7 @@ fn until_proven(share: u64, at_most: u64) -> RolloutStep {
     }
 }
 
-fn decisions(view: &RolloutView) -> Vec<(Verdict, Follows)> {
+pub(crate) fn decisions(view: &RolloutView) -> Vec<(Verdict, Follows)> {
     let all = view.gates.iter().flat_map(|gate| &gate.decisions);
     all.map(|it| (it.verdict.clone(), it.follows)).collect()
 }
@@ -153,12 +168,7 @@ fn one_sick_instance_is_taken_out_and_another_takes_its_place() {
     let mut next = shares();
     next.strategy = by_steps(vec![step(weight(40), 900)]).strategy;
     world.roll(next);
-    world.until("it gets its share", 60, |w| w.weights().contains("v2:40%"));
-    let sick = world.serving_ids("v2")[0].clone();
-    let id = sick.to_string();
-    change(&mut world, |habit| {
-        habit.instance_fails.insert(id.clone(), 100_000);
-    });
+    let sick = one_fails(&mut world);
     world.until("it is found", 120, |w| {
         !decisions(&w.rollout("next")).is_empty()
     });
@@ -212,74 +222,6 @@ fn what_follows_is_as_the_gate_says() {
             1,
             "it said so once"
         );
-    }
-}
-
-#[test]
-fn a_step_ends_when_it_is_proven() {
-    let mut world = busy(10, 400);
-    let next = by_steps(vec![until_proven(25, 3_000), step(weight(50), 1)]);
-    world.roll(Rollout {
-        gates: vec![name("no-worse")],
-        ..next
-    });
-    world.until("it waits for a proof", 60, |w| {
-        w.why("next").contains("stays until it is proven")
-    });
-    world.until("it is proven", 1_500, |w| w.weights().contains("v2:50%"));
-    let journal = world.history();
-    assert!(
-        journal.iter().any(|line| line.contains("proven: errors ")),
-        "{journal:?}"
-    );
-    finish(&mut world);
-}
-
-#[test]
-fn without_requests_a_gate_cannot_tell_and_says_so() {
-    for (if_unsure, outcome) in [
-        (OnUnsure::Pause, None),
-        (OnUnsure::Proceed, Some(Outcome::Done)),
-        (OnUnsure::Rollback, Some(Outcome::RolledBack)),
-    ] {
-        let mut world = busy(4, 4);
-        change(&mut world, |habit| habit.rps = 0);
-        gate(&mut world, |gate| gate.if_unsure = if_unsure);
-        let next = by_steps(vec![until_proven(25, 60)]);
-        world.roll(Rollout {
-            gates: vec![name("strict")],
-            ..next
-        });
-        world.until("it has waited", 200, |w| {
-            !decisions(&w.rollout("next")).is_empty()
-        });
-        let view = world.rollout("next");
-        assert_eq!(view.gates[0].decisions[0].verdict, Verdict::Unsure);
-        if outcome.is_none() {
-            let why = world.why("next");
-            assert!(why.contains("it cannot tell: no requests"), "{why}");
-            world.rollout_verb("next", RolloutVerb::Resume).unwrap();
-        }
-        finish(&mut world);
-        let ended = world.rollout("next").outcome;
-        assert_eq!(ended, outcome.or(Some(Outcome::Done)));
-    }
-}
-
-#[test]
-fn at_low_traffic_nothing_is_rolled_back_for_lack_of_data() {
-    for rps in [2, 20] {
-        let mut world = busy(4, rps);
-        world.roll(Rollout {
-            strategy: rolling(1, 0, 1),
-            bake: Bake {
-                span: Span::secs(120),
-                holdback: 1,
-            },
-            ..rollout("next", "v2")
-        });
-        world.until("the end", 3_000, |world| ended(world, "next"));
-        assert_eq!(world.rollout("next").outcome, Some(Outcome::Done), "{rps}");
     }
 }
 
@@ -385,11 +327,57 @@ fn one_box_may_be_left_to_a_person() {
         gates: vec![name("strict")],
         ..next
     });
-    world.until("it gets its share", 60, |w| w.weights().contains("v2:40%"));
-    let sick = world.serving_ids("v2")[0].to_string();
-    change(&mut world, |habit| {
-        habit.instance_fails.insert(sick.clone(), 100_000);
-    });
+    one_fails(&mut world);
     world.until("it is found", 120, |w| w.phase("next") == Phase::Paused);
     assert_eq!(decisions(&world.rollout("next")).len(), 1);
+}
+
+#[test]
+fn an_instance_that_comes_back_under_its_old_id_is_judged_again() {
+    let mut world = busy(10, 400);
+    let mut next = shares();
+    next.strategy = by_steps(vec![step(weight(40), 900)]).strategy;
+    world.roll(next);
+    let sick = one_fails(&mut world);
+    world.until("it is taken out", 120, |w| {
+        !w.serving_ids("v2").contains(&sick)
+    });
+    fails(&mut world, &sick, 0);
+    world.until("it is drained", 300, |w| {
+        w.stage(sick.as_str()) == "released"
+    });
+    // Somebody else is lost, too, and what comes takes the free id.
+    world.vanish(&sick);
+    let other = world.serving_ids("v2")[0].clone();
+    world.vanish(&other);
+    world.until("it is back", 300, |w| w.serving_ids("v2").contains(&sick));
+    world.run(30);
+    let view = world.rollout("next");
+    let evidence = view.gates[0].evidence.as_ref().unwrap();
+    let of_it = evidence.instances.iter().find(|it| it.instance == sick);
+    let of_it = of_it.unwrap();
+    assert!(!of_it.taken_out && of_it.attempts.bad < 10, "{of_it:?}");
+    assert!(of_it.attempts.requests > 100, "{of_it:?}");
+    // It is sick still: the second time it is the version's fault.
+    fails(&mut world, &sick, 100_000);
+    world.until("it goes back", 300, |w| {
+        w.phase("next") == Phase::RollingBack
+    });
+}
+
+#[test]
+fn two_gates_take_the_same_instance_out_once() {
+    let mut world = busy(10, 400);
+    gate(&mut world, |_| {});
+    world.roll(Rollout {
+        gates: vec![name("no-worse"), name("strict")],
+        ..by_steps(vec![step(weight(40), 900)])
+    });
+    let sick = one_fails(&mut world);
+    world.until("it is taken out", 120, |w| {
+        !w.serving_ids("v2").contains(&sick)
+    });
+    world.run(60);
+    let found = (Verdict::OneBox { instance: sick }, Follows::TakenOut);
+    assert_eq!(decisions(&world.rollout("next")), [found]);
 }

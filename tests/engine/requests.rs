@@ -23,6 +23,8 @@ pub(crate) struct Habit {
     pub(crate) instance_fails: BTreeMap<String, u64>,
     /// Versions that take half as long again.
     pub(crate) slow: Vec<String>,
+    /// Nobody says how long they take, as in load reports.
+    pub(crate) untimed: bool,
 }
 
 /// What a proxy has counted.
@@ -105,7 +107,7 @@ impl Counted {
     }
 
     /// All of it so far, for the versions of a plan: zeros are said, too.
-    pub(crate) fn say(&mut self, plan: &Plan) -> (Vec<Completed>, Vec<Attempts>) {
+    pub(crate) fn say(&mut self, habit: &Habit, plan: &Plan) -> (Vec<Completed>, Vec<Attempts>) {
         let edges: Arc<[f64]> = EDGES.into();
         for service in &plan.services {
             for version in &service.versions {
@@ -123,7 +125,7 @@ impl Counted {
             .map(|((service, version), counted)| Completed {
                 total: Some(counted.ok + counted.failed),
                 codes: vec![(200, counted.ok), (503, counted.failed)],
-                times: Some(Times {
+                times: (!habit.untimed).then(|| Times {
                     bounds_ms: Arc::clone(&edges),
                     counts: counted.times.to_vec(),
                 }),

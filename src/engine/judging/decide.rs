@@ -4,44 +4,44 @@
 //! more begins ([`weighs`]). Then the rollout goes back, holds, or the instance is taken out and another one is
 //! judged in its place; a second one in the same rollout is the version's fault.
 
-use super::shown::{self, Decision, Follows, Verdict};
-use super::weigh;
+use std::borrow::Cow;
+
+use super::evidence::evidence;
+use super::{Decision, Evidence, Follows, GateTrial, Verdict, weigh};
 use crate::domain::{GateName, InstanceId, OnOneBadBox, OnWorse, RolloutName};
 use crate::engine::course::Course;
 use crate::engine::instances::{begin_leaving, stage_of};
 use crate::engine::turn::Turn;
 use crate::engine::{Actor, Cause, GateState, Record, Ruling, Turned, Wait};
-use crate::gates::{Alarm, Telling};
+use crate::gates::{Alarm, Baseline, Telling};
 
 /// Instances that a gate takes out in one rollout before it is the version's fault.
 const BOXES_MAX: usize = 1;
 
-/// Acts on the alarms of a rollout's gates.
+/// Acts on the alarms of a rollout's gates, one after the other: what one has done may have answered the others.
 pub(in crate::engine) fn decide(turn: &mut Turn<'_>, name: &RolloutName) {
-    for (gate, alarm) in alarms(turn, name) {
-        // What one gate has done may have ended the others' say.
-        if turn.state.rollouts[name].turned.is_none() {
+    for gate in judging(turn, name) {
+        if let Some(alarm) = alarm(turn, name, &gate) {
             act(turn, name, &gate, alarm);
         }
     }
 }
 
-/// The alarms of gates that have not had their say yet.
-fn alarms(turn: &Turn<'_>, name: &RolloutName) -> Vec<(GateName, Alarm)> {
-    let judged = turn.facts.judged.get(name);
-    let known = super::known(turn, name).filter(|known| known.rollout.turned.is_none());
-    let Some((judged, known)) = judged.zip(known) else {
-        return Vec::new();
-    };
-    let alarms = judged.trials().filter_map(|one| {
-        let gate = &one.gate.name;
-        let decided = known.rollout.gates.get(gate);
-        if decided.is_some_and(GateState::is_settled) {
-            return None;
-        }
-        Some((gate.clone(), known.alarm(one)?))
-    });
-    alarms.collect()
+/// The gates that judge a rollout.
+fn judging(turn: &Turn<'_>, name: &RolloutName) -> Vec<GateName> {
+    let judged = turn.facts.judged.get(name).into_iter();
+    judged.flat_map(|it| it.trials.keys()).cloned().collect()
+}
+
+/// The alarm of a gate that has not had its say yet.
+fn alarm(turn: &Turn<'_>, name: &RolloutName, gate: &GateName) -> Option<Alarm> {
+    let one = turn.facts.judged.get(name)?.trial(gate)?;
+    let known = super::known(turn, name).filter(|known| known.rollout.turned.is_none())?;
+    let decided = known.rollout.gates.get(gate);
+    if decided.is_some_and(GateState::is_settled) {
+        return None;
+    }
+    known.alarm(one)
 }
 
 fn act(turn: &mut Turn<'_>, name: &RolloutName, gate: &GateName, alarm: Alarm) {
@@ -50,10 +50,7 @@ fn act(turn: &mut Turn<'_>, name: &RolloutName, gate: &GateName, alarm: Alarm) {
         return;
     };
     let on_worse = state.spec.on_worse(&declared);
-    let taken_out = state
-        .gates
-        .get(gate)
-        .map_or(0, |known| known.taken_out().count());
+    let taken_out = state.taken_out().count();
     match alarm.telling {
         Telling::Undecided => {}
         Telling::OneBox(suspect) if taken_out < BOXES_MAX => {
@@ -178,7 +175,7 @@ pub(super) fn record(
     says: String,
     follows: Follows,
 ) {
-    let Some(evidence) = shown::evidence(turn.state, turn.facts, name, gate, turn.now) else {
+    let Some(evidence) = evidence_of(turn, name, gate) else {
         return;
     };
     let rollout = &turn.state.rollouts[name];
@@ -199,6 +196,19 @@ pub(super) fn record(
     });
 }
 
+/// What a gate goes by: also one that has heard of nothing, for that is what it decides by then.
+fn evidence_of(turn: &Turn<'_>, name: &RolloutName, gate: &GateName) -> Option<Evidence> {
+    let judged = turn.facts.judged.get(name);
+    let one = judged.and_then(|judged| judged.trial(gate));
+    let one = if let Some(one) = one {
+        Cow::Borrowed(one)
+    } else {
+        let declared = turn.state.gate_of(name, gate)?;
+        Cow::Owned(GateTrial::begin(declared, &Baseline::default(), turn.now))
+    };
+    evidence(&super::known(turn, name)?, &one)
+}
+
 /// Who acts when a gate does.
 pub(super) fn by(gate: &GateName) -> Actor {
     Actor(format!("gate {gate}"))
@@ -206,7 +216,8 @@ pub(super) fn by(gate: &GateName) -> Actor {
 
 /// What a rollout waits for while a gate does not know yet whether it is the version or one instance.
 pub(in crate::engine) fn weighs(turn: &Turn<'_>, name: &RolloutName) -> Option<Wait> {
-    alarms(turn, name).into_iter().find_map(|(gate, alarm)| {
+    judging(turn, name).into_iter().find_map(|gate| {
+        let alarm = alarm(turn, name, &gate)?;
         let says = alarm.says;
         (alarm.telling == Telling::Undecided).then_some(Wait::Weighing { gate, says })
     })

@@ -1,6 +1,6 @@
 //! Checks that counting requests does not judge, in the words of those that it does.
 
-use super::OneTrial;
+use super::GateTrial;
 use crate::domain::{Check, Gate, Time};
 use crate::engine::facts::Facts;
 use crate::engine::measuring::{self, CheckId, Reading};
@@ -59,10 +59,10 @@ impl Known<'_> {
         })
     }
 
-    /// How all checks of a gate stand, in their order.
-    pub(super) fn findings(&self, one: &OneTrial) -> Vec<Finding> {
+    /// How all checks of a gate stand, in their order; nothing of one that is not known of.
+    pub(super) fn findings(&self, one: &GateTrial) -> Vec<Option<Finding>> {
         let counted = one.trial.findings().into_iter().enumerate();
-        let findings = counted.filter_map(|(index, counted)| {
+        let findings = counted.map(|(index, counted)| {
             counted.or_else(|| Some(self.elsewhere(&one.gate, index)?.finding))
         });
         findings.collect()
@@ -79,7 +79,7 @@ impl Known<'_> {
     }
 
     /// Is a version worse? What somebody says outright counts at once, whatever is counted.
-    pub(super) fn alarm(&self, one: &OneTrial) -> Option<Alarm> {
+    pub(super) fn alarm(&self, one: &GateTrial) -> Option<Alarm> {
         let mut indices = 0..one.gate.checks.len();
         let said = indices.find_map(|index| {
             let finding = self.elsewhere(&one.gate, index)?.finding;

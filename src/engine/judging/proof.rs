@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use super::decide::{go_back, hold, record};
 use super::elsewhere::Known;
-use super::shown::{Follows, Verdict};
-use super::{Judged, OneTrial};
+use super::{Follows, GateTrial, Verdict};
 use crate::domain::{GateName, OnUnsure, OnWorse, RolloutName, Span};
 use crate::engine::turn::Turn;
 use crate::gates::Stands;
@@ -82,10 +81,11 @@ fn missing(turn: &Turn<'_>, name: &RolloutName) -> Vec<Missing> {
         if decided.is_some_and(|it| it.is_settled() || it.is_waived(part)) {
             return None;
         }
-        let one = judged.and_then(|judged| judged.trials.get(&gate.name));
+        let one = judged.and_then(|judged| judged.trial(&gate.name));
+        let is_declared = turn.state.documents.gates.contains_key(&gate.name);
         let says = one.map_or_else(
             || vec!["nothing was counted yet".to_owned()],
-            |one| unsure(&known, one),
+            |one| unsure(&known, one, is_declared),
         );
         if says.is_empty() {
             return None;
@@ -93,7 +93,6 @@ fn missing(turn: &Turn<'_>, name: &RolloutName) -> Vec<Missing> {
         let nothing = one.is_none_or(|one| one.trial.compared() == (0, 0));
         let compares_only = one.is_none_or(|one| one.trial.findings().iter().all(Option::is_some));
         let is_over = compares_only && !known.serves_stable();
-        let is_declared = turn.state.documents.gates.contains_key(&gate.name);
         let mut says = says.join(", ");
         if let (true, Some(started)) = (is_over, &state.started) {
             let _ = write!(says, "; nobody serves {} any more", started.from);
@@ -118,17 +117,19 @@ fn missing(turn: &Turn<'_>, name: &RolloutName) -> Vec<Missing> {
     gates.collect()
 }
 
-/// What a gate's checks say that are not sure.
-fn unsure(known: &Known<'_>, one: &OneTrial) -> Vec<String> {
-    let findings = known.findings(one).into_iter();
-    let unsure = findings.filter(|finding| finding.stands != Stands::Good);
+/// What a gate's checks say that are not sure. In a gate that nobody wrote, a check holds nothing up for what no proxy
+/// ever tells.
+fn unsure(known: &Known<'_>, one: &GateTrial, is_declared: bool) -> Vec<String> {
+    let checks = one.trial.checks().iter().zip(known.findings(one));
+    let asked = checks.filter(|(check, _)| is_declared || !check.is_untold());
+    let unsure = asked.filter_map(|(_, finding)| finding.filter(|it| it.stands != Stands::Good));
     unsure.map(|finding| finding.says).collect()
 }
 
 /// What the gates have seen.
 fn said(turn: &Turn<'_>, name: &RolloutName) -> String {
     let judged = turn.facts.judged.get(name);
-    let trials = judged.into_iter().flat_map(Judged::trials);
+    let trials = judged.into_iter().flat_map(|it| it.trials.values());
     let says: Vec<String> = trials
         .map(|one| one.trial.says())
         .filter(|says| !says.is_empty())

@@ -7,15 +7,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Judged, OneTrial, shown::Course as OverTime};
+use super::GateTrial;
 use crate::domain::{
     Check, Codes, Gate, InstanceId, RolloutName, Service, ServiceName, Span, Time, VersionName,
 };
 use crate::engine::facts::{Facts, tally};
-use crate::engine::state::{KeptTrial, RolloutState, State};
+use crate::engine::state::{RolloutState, State};
 use crate::engine::turn::Turn;
 use crate::engine::{Record, Ruling, StageKind, Stand};
-use crate::gates::{Answers, Baseline, Counts, Histogram, Period, Trial};
+use crate::gates::{Answers, Baseline, Counts, Histogram, Period};
 
 /// Counts are weighed so often.
 const WEIGH_EVERY: Span = Span::secs(1);
@@ -115,28 +115,24 @@ fn try_new(
     if gates.is_empty() {
         return;
     }
-    let part = state.step_since.map(|since| (state.steps_done, since));
+    let step = state.step_since.map(|since| (state.steps_done, since));
     let second = u64::try_from(turn.now.as_second()).unwrap_or_default();
     let periods = periods(turn.state, turn.now, service, taken, (new, stable));
     let Facts { judged, .. } = turn.facts;
     let judged = judged.entry(rollout.clone()).or_default();
-    let begins_part = part.is_some() && judged.part != part;
-    judged.part = part;
     for gate in gates {
         let known = judged
             .trials
             .remove(&gate.name)
             .filter(|known| known.gate == gate);
         let name = gate.name.clone();
-        let mut one = known.unwrap_or_else(|| OneTrial {
-            trial: Trial::new(&gate, baseline),
-            gate,
-            since: turn.now,
-            over_time: OverTime::default(),
-        });
-        if begins_part {
+        let mut one = known.unwrap_or_else(|| GateTrial::begin(gate, baseline, turn.now));
+        if step.is_some() && one.step != step {
             one.trial.prove_anew();
         }
+        one.step = step;
+        one.trial
+            .judge_again(|instance| serves(turn.state, service, new, instance));
         one.trial.hear(second, &periods, baseline);
         one.over_time.note(turn.now, one.trial.ln_e());
         judged.trials.insert(name, one);
@@ -151,6 +147,13 @@ fn try_new(
     }
 }
 
+/// Does an instance of the version serve?
+fn serves(state: &State, service: &Service, version: &VersionName, id: &InstanceId) -> bool {
+    let known = state.services.get(&service.name);
+    let known = known.and_then(|known| known.instances.get(id));
+    known.is_some_and(|it| it.stage.kind() == StageKind::Serving && it.instance.version == *version)
+}
+
 /// Writes the trials down, with where counting stands.
 pub(super) fn write(turn: &mut Turn<'_>, rollout: &RolloutName, service: &ServiceName) {
     let now = turn.now;
@@ -158,12 +161,7 @@ pub(super) fn write(turn: &mut Turn<'_>, rollout: &RolloutName, service: &Servic
         return;
     };
     judged.written = Some(now);
-    let kept = judged.trials.values().map(|one| KeptTrial {
-        gate: one.gate.clone(),
-        trial: one.trial.clone(),
-        since: one.since,
-    });
-    let trials = kept.collect();
+    let trials = judged.trials.values().cloned().collect();
     let heard = turn.facts.tally.heard(service);
     let rollout = rollout.clone();
     turn.record(Record::Ruled {
@@ -234,12 +232,5 @@ fn counted(answers: &tally::Answers) -> Answers {
         grpc: answers.grpc.clone(),
         cut: answers.cut,
         times: sets.max_by_key(Histogram::total).unwrap_or_default(),
-    }
-}
-
-impl Judged {
-    /// The trials, by gate.
-    pub(super) fn trials(&self) -> impl Iterator<Item = &OneTrial> {
-        self.trials.values()
     }
 }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::GateName;
 use crate::engine::facts::tally::Heard;
-use crate::engine::judging::Decision;
-use crate::engine::state::KeptTrial;
+use crate::engine::judging::{Decision, GateTrial};
 
 /// What gates have to say of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ pub enum Ruling {
     /// So far their trials have come: no progress, but what a restart goes on from.
     Weighed {
         /// The trials.
-        trials: Vec<KeptTrial>,
+        trials: Vec<GateTrial>,
         /// Where counting stands.
         heard: Vec<Heard>,
     },
@@ -39,7 +38,7 @@ impl fmt::Display for Ruling {
             ),
             Self::Weighed { trials, .. } => {
                 f.write_str("its gates have weighed")?;
-                trials.iter().try_for_each(|KeptTrial { gate, trial, .. }| {
+                trials.iter().try_for_each(|GateTrial { gate, trial, .. }| {
                     let decades = trial.ln_e().max(0.0) / std::f64::consts::LN_10;
                     let needed = trial.needed() / std::f64::consts::LN_10;
                     let (new, stable) = trial.compared();

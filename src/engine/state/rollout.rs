@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::asks::Asks;
-use super::gates::{GateState, KeptTrial};
+use super::gates::GateState;
 use super::hooks::{HookStatus, Hooks};
 use crate::domain::{
     Approval, Gate, GateName, InstanceId, PlaceName, Rollout, RolloutName, RolloutStep, Span,
@@ -227,6 +227,11 @@ impl RolloutState {
     /// Has a newer one taken over?
     pub fn is_superseded(&self) -> bool {
         matches!(self.ended, Some((_, Outcome::Superseded)))
+    }
+
+    /// The instances that its gates have taken out.
+    pub fn taken_out(&self) -> impl Iterator<Item = &InstanceId> {
+        self.gates.values().flat_map(GateState::taken_out)
     }
 
     /// Does all of it go back?

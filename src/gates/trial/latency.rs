@@ -22,6 +22,9 @@ pub struct Latency {
     /// The tests, once there are thresholds.
     pub slowness: Slowness,
     no_worse: Vec<NoWorse>,
+    /// Requests of either version of which nobody told how long they took.
+    #[serde(default)]
+    untimed: u64,
 }
 
 impl Latency {
@@ -40,6 +43,7 @@ impl Latency {
             min_effect,
             slowness: Slowness::default(),
             no_worse: Vec::new(),
+            untimed: 0,
         }
     }
 
@@ -58,6 +62,10 @@ impl Latency {
 
     pub(super) fn hear(&mut self, period: &Period) {
         self.slowness.hear(&period.new.times, &period.stable.times);
+        for answers in [&period.new, &period.stable] {
+            let untimed = answers.total.saturating_sub(answers.times.total());
+            self.untimed = self.untimed.saturating_add(untimed);
+        }
         for (threshold, proof) in self.slowness.thresholds().iter().zip(&mut self.no_worse) {
             let slower = |answers: &crate::gates::Answers| answers.slower(threshold.edge_ms);
             if let (Some(new), Some(stable)) = (slower(&period.new), slower(&period.stable)) {
@@ -74,6 +82,12 @@ impl Latency {
 
     pub(super) fn ln_e(&self) -> f64 {
         self.slowness.ln_e()
+    }
+
+    /// Do requests come, and nobody tells how long they take?
+    pub(super) fn is_untold(&self) -> bool {
+        let (new, stable) = self.slowness.seen();
+        self.untimed > 0 && new.total() + stable.total() == 0
     }
 
     pub(super) fn matters(&self) -> bool {
@@ -98,6 +112,9 @@ impl Latency {
             stands: Stands::Unsure,
             says: says.to_owned(),
         };
+        if self.is_untold() {
+            return unsure("no proxy tells how long answers take");
+        }
         if !self.is_fixed() {
             return unsure("the stable version has not shown yet how fast it is");
         }

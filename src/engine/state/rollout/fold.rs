@@ -1,10 +1,10 @@
 //! What a record does to the rollout that it is about.
 
-use super::{Asks, Bake, Batch, HookStatus, KeptTrial, Lane, Pause, RolloutState, Started};
+use super::{Asks, Bake, Batch, HookStatus, Lane, Pause, RolloutState, Started};
 use crate::domain::{PlaceName, Time};
 use crate::engine::facts::tally::Heard;
 use crate::engine::record::Ruling;
-use crate::engine::{Outcome, Record, Turned};
+use crate::engine::{GateTrial, Outcome, Record, Turned};
 
 impl RolloutState {
     pub(in crate::engine::state) fn apply(&mut self, record: &Record, at: Time) {
@@ -150,7 +150,7 @@ impl RolloutState {
         }
     }
 
-    fn keep(&mut self, trials: &[KeptTrial], heard: &[Heard]) {
+    fn keep(&mut self, trials: &[GateTrial], heard: &[Heard]) {
         for trial in trials {
             let known = self.gates.entry(trial.gate.name.clone()).or_default();
             known.kept = Some(Box::new(trial.clone()));
