@@ -5,10 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod demo;
 pub mod discovery;
-pub mod domain;
-pub mod engine;
 pub mod forecast;
-pub mod gates;
 #[cfg(feature = "harness-adapter")]
 pub mod harness;
 pub mod observe;
@@ -18,9 +15,10 @@ pub mod protocol;
 pub mod runtime;
 pub mod secrets;
 pub mod serving;
-pub mod sim;
 pub mod snapshot;
 pub mod spec;
 pub mod store;
 pub mod telemetry;
 pub mod xds;
+
+pub use tidegate_engine::{domain, engine, gates, sim};

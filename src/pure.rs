@@ -1,5 +1,7 @@
-//! The engine and what it needs, as a crate of their own: for the model check and benches, which are to be built in a
-//! moment, and optimised (`model/Cargo.toml`). The program itself begins in `lib.rs`.
+//! The rollout engine as a crate of its own: values in, values out, and nothing of the program around it.
+//!
+//! Optimised in every build (`engine/Cargo.toml`), so that tests and `tidegate sim` play fleets of thousands. The program
+//! has these modules under their own names; it begins in `lib.rs`.
 
 pub mod domain;
 pub mod engine;

@@ -19,7 +19,7 @@ const LINES_MAX: usize = 450;
 /// Files that are longer, and why they may be.
 const LONGER: [(&str, &str); 0] = [];
 
-/// Modules that decide and do nothing else. `gates` is not there yet.
+/// Modules that decide and do nothing else.
 const PURE: [&str; 8] = [
     "domain", "engine", "forecast", "gates", "peer", "protocol", "sim", "snapshot",
 ];

@@ -4,21 +4,26 @@
 //! how many there are of a kind. So the sets and sums are kept as instances move, and a step costs what
 //! it moves and not what the fleet counts. Derived: only the instances themselves are written down.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map, btree_set};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::iter::Map;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::InstanceState;
-use crate::domain::{Address, Instance, InstanceId, Locality, Rps, Time, VersionName};
+use crate::domain::{Address, InstanceId, Locality, Rps, Time, VersionName};
 use crate::engine::Stage;
 use crate::engine::stage::StageKind;
 
 /// Instances by id, and by where they stand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roster {
-    instances: BTreeMap<InstanceId, InstanceState>,
+    instances: Members,
     groups: BTreeMap<Stand, Group>,
 }
+
+/// Instances by id. Shared, for each is with all and with those that stand like it.
+type Members = BTreeMap<InstanceId, Arc<InstanceState>>;
 
 /// Where an instance stands, in every sense that is counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +41,7 @@ pub struct Stand {
 /// Instances that stand alike.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Group {
-    ids: BTreeSet<InstanceId>,
+    members: Members,
     /// The sum of what those say that they carry, in requests per second.
     own: u64,
     /// So many do not say.
@@ -46,7 +51,7 @@ struct Group {
 impl Roster {
     /// The instance of that id.
     pub fn get(&self, id: &InstanceId) -> Option<&InstanceState> {
-        self.instances.get(id)
+        self.instances.get(id).map(|it| &**it)
     }
 
     /// Is there one of that id?
@@ -65,19 +70,19 @@ impl Roster {
     }
 
     /// All, by id.
-    pub fn iter(&self) -> btree_map::Iter<'_, InstanceId, InstanceState> {
-        self.instances.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&InstanceId, &InstanceState)> + Clone {
+        by_id(&self.instances)
     }
 
     /// All, by id.
-    pub fn values(&self) -> btree_map::Values<'_, InstanceId, InstanceState> {
-        self.instances.values()
+    pub fn values(&self) -> impl Iterator<Item = &InstanceState> {
+        self.iter().map(|(_, state)| state)
     }
 
     /// So many stand as wanted.
     pub fn count(&self, wanted: impl Fn(&Stand) -> bool) -> u32 {
         let groups = self.groups.iter().filter(|(stand, _)| wanted(stand));
-        let count = groups.map(|(_, group)| group.ids.len()).sum::<usize>();
+        let count = groups.map(|(_, group)| group.members.len()).sum::<usize>();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -89,8 +94,8 @@ impl Roster {
     /// The instances that stand as wanted, by id.
     pub fn select(&self, wanted: impl Fn(&Stand) -> bool) -> BTreeMap<&InstanceId, &InstanceState> {
         let groups = self.groups.iter().filter(|(stand, _)| wanted(stand));
-        let ids = groups.flat_map(|(_, group)| &group.ids);
-        ids.filter_map(|id| self.instances.get_key_value(id))
+        groups
+            .flat_map(|(_, group)| by_id(&group.members))
             .collect()
     }
 
@@ -98,9 +103,9 @@ impl Roster {
     pub fn stands(
         &self,
         wanted: impl Fn(&Stand) -> bool,
-    ) -> impl Iterator<Item = (&Stand, btree_set::Iter<'_, InstanceId>)> {
+    ) -> impl Iterator<Item = (&Stand, impl ExactSizeIterator<Item = &InstanceId>)> {
         let groups = self.groups.iter().filter(move |(stand, _)| wanted(stand));
-        groups.map(|(stand, group)| (stand, group.ids.iter()))
+        groups.map(|(stand, group)| (stand, group.members.keys()))
     }
 
     /// What those that stand as wanted carry, in requests per second; `each` is for those that do not say.
@@ -126,30 +131,28 @@ impl Roster {
 
     /// Takes in an instance in place of any other of its id.
     pub(super) fn put(&mut self, state: InstanceState) {
-        let id = state.instance.id.clone();
-        self.remove(&id);
-        self.group(&state).add(&state.instance);
-        self.instances.insert(id, state);
+        self.remove(&state.instance.id);
+        let state = Arc::new(state);
+        self.group(&state).add(&state);
+        self.instances.insert(state.instance.id.clone(), state);
     }
 
     /// Takes an instance out.
     pub(super) fn remove(&mut self, id: &InstanceId) -> Option<InstanceState> {
         let state = self.instances.remove(id)?;
         self.leave_group(&state);
-        Some(state)
+        Some(Arc::unwrap_or_clone(state))
     }
 
     /// Moves an instance to another stage. False if there is none of that id.
     pub(super) fn set_stage(&mut self, id: &InstanceId, to: &Stage, at: Time) -> bool {
-        let Some(mut state) = self.instances.remove(id) else {
+        let Some(mut state) = self.remove(id) else {
             return false;
         };
-        self.leave_group(&state);
         state.stage = to.clone();
         state.told |= to.endpoint().is_some();
         state.since = at;
-        self.group(&state).add(&state.instance);
-        self.instances.insert(id.clone(), state);
+        self.put(state);
         true
     }
 
@@ -160,8 +163,8 @@ impl Roster {
     fn leave_group(&mut self, state: &InstanceState) {
         let stand = Stand::of(state);
         if let Some(group) = self.groups.get_mut(&stand) {
-            group.remove(&state.instance);
-            if group.ids.is_empty() {
+            group.remove(state);
+            if group.members.is_empty() {
                 self.groups.remove(&stand);
             }
         }
@@ -180,29 +183,39 @@ impl Stand {
 }
 
 impl Group {
-    fn add(&mut self, instance: &Instance) {
-        self.ids.insert(instance.id.clone());
-        match instance.capacity {
+    fn add(&mut self, state: &Arc<InstanceState>) {
+        let id = state.instance.id.clone();
+        self.members.insert(id, Arc::clone(state));
+        match state.instance.capacity {
             Some(own) => self.own += u64::from(own.get()),
             None => self.silent += 1,
         }
     }
 
-    fn remove(&mut self, instance: &Instance) {
-        self.ids.remove(&instance.id);
-        match instance.capacity {
+    fn remove(&mut self, state: &InstanceState) {
+        self.members.remove(&state.instance.id);
+        match state.instance.capacity {
             Some(own) => self.own -= u64::from(own.get()),
             None => self.silent -= 1,
         }
     }
 }
 
+type Iter<'a> = Map<
+    btree_map::Iter<'a, InstanceId, Arc<InstanceState>>,
+    fn((&'a InstanceId, &'a Arc<InstanceState>)) -> (&'a InstanceId, &'a InstanceState),
+>;
+
+fn by_id(members: &Members) -> Iter<'_> {
+    members.iter().map(|(id, state)| (id, &**state))
+}
+
 impl<'a> IntoIterator for &'a Roster {
     type Item = (&'a InstanceId, &'a InstanceState);
-    type IntoIter = btree_map::Iter<'a, InstanceId, InstanceState>;
+    type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+        by_id(&self.instances)
     }
 }
 
