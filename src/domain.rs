@@ -21,6 +21,7 @@ mod retention;
 mod rollout;
 mod service;
 mod serving;
+mod session;
 mod strategy;
 mod time;
 
@@ -54,6 +55,7 @@ pub use service::{
     UpstreamTls, VersionLabel,
 };
 pub use serving::{Lifetimes, Limits, TlsFiles};
+pub use session::{Moves, SessionKey, Sessions};
 pub use strategy::{
     Approval, BadPick, BlueGreen, Order, Pick, PlaceName, Rolling, RolloutStep, Spread, Stay,
     StepAction, Steps, Strategy, Then, Wave, Waves,

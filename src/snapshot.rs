@@ -27,6 +27,7 @@ mod route;
 #[cfg(test)]
 mod samples;
 mod secret;
+mod session;
 mod set;
 mod shown;
 

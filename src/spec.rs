@@ -26,6 +26,7 @@ mod rollout;
 mod schema;
 mod server;
 mod service;
+mod sessions;
 mod set;
 mod source;
 mod strategy;

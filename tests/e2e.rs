@@ -33,6 +33,7 @@
 mod support {
     pub(crate) mod app;
     pub(crate) mod certificates;
+    pub(crate) mod clients;
     pub(crate) mod control_plane;
     pub(crate) mod documents;
     pub(crate) mod envoy;
@@ -67,6 +68,7 @@ mod stories {
     pub(crate) mod ordering;
     pub(crate) mod other_envoys;
     pub(crate) mod secrets;
+    pub(crate) mod sessions;
     pub(crate) mod settings;
     pub(crate) mod shift;
 }
@@ -76,7 +78,8 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use stories::{
     alias, counts, crash, demo, directory, drain, first_start, grpc, identity, load_reports,
-    lost_proxy, metric_gate, one_by_one, ordering, other_envoys, secrets, settings, shift,
+    lost_proxy, metric_gate, one_by_one, ordering, other_envoys, secrets, sessions, settings,
+    shift,
 };
 use support::grpc::Library;
 
@@ -113,6 +116,22 @@ const STORIES: &[(&str, fn())] = &[
     (
         "a third version takes over half way to the second, and no request is lost",
         shift::a_third_version,
+    ),
+    (
+        "sessions keep their version, move once, and come back with it, by a cookie that Envoys give them",
+        sessions::by_a_cookie_of_its_own,
+    ),
+    (
+        "sessions keep their version by a header",
+        sessions::by_a_header,
+    ),
+    (
+        "sessions keep their version by the application's cookie",
+        sessions::by_the_applications_cookie,
+    ),
+    (
+        "old sessions stay until their version has no share, and new ones follow the shares",
+        sessions::only_new_ones_follow,
     ),
     (
         "each way in which a request can end is counted as the evidence takes it",

@@ -38,6 +38,7 @@ pub(crate) fn service(name: &str) -> Service {
         min_ready: Span::ZERO,
         min_per_zone: 0,
         warm_up: Span::ZERO,
+        sessions: None,
         drain: Drain {
             at_most: Span::secs(60),
             lost_proxies: LostProxies {

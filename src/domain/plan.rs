@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Delivery, Gateway, HealthCheck, HostAddress, InstanceId, Locality, Overlay, Protocol,
-    ServiceName, Span, UpstreamTls, VersionName, Weight,
+    ServiceName, Sessions, Span, UpstreamTls, VersionName, Weight,
 };
 
 /// The number of a published plan. It only grows.
@@ -65,6 +65,9 @@ pub struct ServicePlan {
     pub health: HealthCheck,
     /// Envoy's slow start window; zero for none.
     pub warm_up: Span,
+    /// How its sessions are kept, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
     /// How proxies are told its endpoints.
     #[serde(default, skip_serializing_if = "Delivery::is_together")]
     pub delivery: Delivery,

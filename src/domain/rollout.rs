@@ -34,6 +34,9 @@ pub struct Rollout {
     /// What follows when a gate cannot tell, if that is not left to the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_unsure: Option<OnUnsure>,
+    /// Sessions stay with their version while this runs, also where the service keeps none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_sessions: bool,
     /// How long to watch at the end, and with how many old instances held back.
     pub bake: Bake,
     /// How long the old instances stay after the end, so that `undo` is one step. Only where both

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address, AliasName, BadName, Instance, Locality, Overlay, Rollout, Rps, ServiceName, Span,
-    VersionName,
+    Address, AliasName, BadName, Instance, Locality, Overlay, Rollout, Rps, ServiceName, Sessions,
+    Span, VersionName,
 };
 
 /// A service as its document declares it, defaults filled in.
@@ -39,6 +39,9 @@ pub struct Service {
     pub min_per_zone: u32,
     /// How long Envoy ramps a new instance up; zero for at once.
     pub warm_up: Span,
+    /// How its sessions are kept; `None` where each request goes by the shares alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
     /// How an instance is taken out.
     pub drain: Drain,
     /// How proxies are told its endpoints.

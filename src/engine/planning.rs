@@ -9,7 +9,7 @@ use super::capacity::carried;
 use super::{RolloutState, ServiceState, Split, StageKind, Stand, State, Turned, VersionState};
 use crate::domain::{
     Address, Endpoint, EndpointState, Generation, NamedEndpoint, Plan, Rps, Service, ServicePlan,
-    VersionName, VersionPlan, Weight, split_weights,
+    Sessions, VersionName, VersionPlan, Weight, split_weights,
 };
 
 /// The plan that follows from `state`, under the number `generation`.
@@ -20,7 +20,7 @@ pub fn plan(state: &State, generation: Generation) -> Plan {
         let known = known.unwrap_or(&nothing);
         let mut weights = weights(service, known);
         relieve(&mut weights, state, service, known);
-        plan_service(service, known, &weights)
+        plan_service(service, known, sessions(state, service), &weights)
     });
     Plan {
         generation,
@@ -43,6 +43,7 @@ pub(super) fn split_by_capacity(service: &Service, state: &ServiceState) -> Spli
 fn plan_service(
     service: &Service,
     state: &ServiceState,
+    sessions: Option<Sessions>,
     weights: &[Option<Weight>],
 ) -> ServicePlan {
     let versions = state
@@ -63,10 +64,19 @@ fn plan_service(
         health: service.health.clone(),
         warm_up: service.warm_up,
         tls: service.tls.clone(),
+        sessions,
         delivery: service.delivery,
         overlay: service.overlay.clone(),
         versions: versions.collect(),
     }
+}
+
+/// How a service's sessions are kept: as it says, or by what runs.
+fn sessions(state: &State, service: &Service) -> Option<Sessions> {
+    let running = state.running(&service.name);
+    let by_rollout = running.filter(|rollout| rollout.spec.keeps_sessions);
+    let own = service.sessions.clone();
+    own.or_else(|| by_rollout.map(|_| Sessions::default()))
 }
 
 /// The share of the requests of which a version gets copies, if it has anybody to take them.

@@ -109,6 +109,7 @@ impl Changed<'_> {
             let settings = settings.and_then(|overlay| overlay.part(OverlayPart::Route));
             (
                 plan.protocol,
+                plan.sessions.clone(),
                 settings.map(str::to_owned),
                 versions.collect::<Vec<_>>(),
             )

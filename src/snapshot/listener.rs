@@ -20,13 +20,14 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     RouteSpecifier, UpgradeConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, Rds, http_filter,
+    HttpConnectionManager, HttpFilter, Rds, RequestIdExtension, http_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
     ClusterSpecifier, WeightedCluster,
 };
+use envoy_types::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use prost::Name;
@@ -82,6 +83,9 @@ pub(super) fn http<'a>(
     if services.any(speaks_grpc) && !manager.http_filters.iter().any(is::<GrpcStats>) {
         manager.http_filters.push(grpc_stats());
     }
+    if manager.tracing.is_some() && manager.request_id_extension.is_none() {
+        manager.request_id_extension = Some(ids_that_stay());
+    }
     put_router_last(&mut manager.http_filters);
     let filter = "envoy.filters.network.http_connection_manager";
     finish(
@@ -132,6 +136,18 @@ fn grpc_stats() -> HttpFilter {
         name: "envoy.filters.http.grpc_stats".to_owned(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(config))),
         ..HttpFilter::default()
+    }
+}
+
+/// Ids of requests in which no word on tracing is packed. Else the id that a session is dealt by is another one than its
+/// cookie gets. Whether a service keeps sessions makes no difference, for a listener stays still when that changes.
+fn ids_that_stay() -> RequestIdExtension {
+    let config = UuidRequestIdConfig {
+        pack_trace_reason: Some(truth(false)),
+        ..UuidRequestIdConfig::default()
+    };
+    RequestIdExtension {
+        typed_config: Some(pack_any(config)),
     }
 }
 

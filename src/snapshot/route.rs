@@ -28,6 +28,7 @@ use envoy_types::pb::envoy::r#type::v3::fractional_percent::DenominatorType;
 use super::cluster::cluster_name;
 use super::overlay::{self, Layers, OverlayError};
 use super::proto::{duration, number};
+use super::session;
 use crate::domain::{
     Overlay, OverlayPart, Plan, Route, ServiceName, ServicePlan, Span, VersionPlan, Weight,
 };
@@ -66,7 +67,7 @@ pub(super) fn listener_routes(
         merged.push(layers);
     }
     let virtual_hosts = shared.into_iter().map(|(indices, domains)| {
-        let matching = indices.into_iter().map(|index| built[index].clone());
+        let matching = indices.into_iter().flat_map(|index| built[index].clone());
         virtual_host(domains, matching.collect())
     });
     let configuration = configuration(name.to_owned(), virtual_hosts.collect());
@@ -89,8 +90,8 @@ fn layers(
 /// The routes of one service alone, encoded, for proxies whose own listeners ask for them by its name.
 pub(super) fn service_routes(plan: &Plan, service: &ServiceName) -> Result<Vec<u8>, OverlayError> {
     let layers = layers(plan, service, None)?;
-    let route = to_service(plan, "/", service, &layers)?;
-    let host = virtual_host(vec![ANY_HOST.to_owned()], vec![route]);
+    let routes = to_service(plan, "/", service, &layers)?;
+    let host = virtual_host(vec![ANY_HOST.to_owned()], routes);
     let configuration = configuration(service.to_string(), vec![host]);
     overlay::encode(&configuration, &[&layers])
 }
@@ -142,25 +143,32 @@ fn covers(pattern: &str, domain: &str) -> bool {
     }
 }
 
+/// The routes of a prefix to a service: one, or several where it keeps sessions.
 fn to_service(
     plan: &Plan,
     prefix: &str,
     service: &ServiceName,
     settings: &Layers,
-) -> Result<EnvoyRoute, OverlayError> {
+) -> Result<Vec<EnvoyRoute>, OverlayError> {
     let planned = plan.service(service);
+    let planned = planned.filter(|planned| planned.routed().next().is_some());
     let clusters = planned.map(weights).unwrap_or_default();
-    let is_unavailable = clusters.is_empty();
-    let mut route = to_clusters(prefix, clusters);
-    if let Some(Action::Route(action)) = &mut route.action {
+    let mut plain = to_clusters(prefix, clusters);
+    if let Some(Action::Route(action)) = &mut plain.action {
         action.request_mirror_policies = planned.map(mirrors).unwrap_or_default();
     }
-    settings.merge_into(&mut route)?;
-    if is_unavailable {
-        // How to forward means nothing where nobody is; the other settings hold.
-        route.action = Some(Action::DirectResponse(no_version(service)));
+    let mut routes = match planned {
+        Some(planned) => session::routes(planned, plain),
+        None => vec![plain],
+    };
+    for route in &mut routes {
+        settings.merge_into(route)?;
+        if planned.is_none() {
+            // How to forward means nothing where nobody is; the other settings hold.
+            route.action = Some(Action::DirectResponse(no_version(service)));
+        }
     }
-    Ok(route)
+    Ok(routes)
 }
 
 /// A route to clusters, by their shares.

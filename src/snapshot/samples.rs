@@ -50,6 +50,7 @@ pub(super) fn service(name: &str) -> ServicePlan {
         },
         tls: UpstreamTls::default(),
         warm_up: Span::ZERO,
+        sessions: None,
         delivery: Delivery::Together,
         overlay: None,
         versions: Vec::new(),

@@ -11,6 +11,7 @@ use super::decode::decode;
 use super::field::{Field, Ignored};
 use super::gate::{UnsureWord, WorseSpec};
 use super::hooks::{self, HooksSpec, ReplaceSpec};
+use super::sessions::{self, StickTo};
 use super::source::Place;
 use super::strategy::{BlueGreenSpec, InEachSpec, RollingSpec, StepSpec, WarmSpec, WaveSpec, Ways};
 use super::tree::Node;
@@ -78,9 +79,10 @@ pub(super) struct RolloutSpec {
     #[serde(default)]
     #[schemars(with = "SpanText")]
     keep_old: Field<Span>,
+    /// `version`: clients keep their version while it runs, also where the service keeps no sessions.
     #[serde(default)]
-    #[schemars(skip)]
-    stick_to: Field<Ignored>,
+    #[schemars(with = "String", extend("enum" = ["none", "version"]))]
+    stick_to: Field<StickTo>,
     #[serde(default)]
     #[schemars(skip)]
     approve: Field<Ignored>,
@@ -198,7 +200,8 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         to_at,
         to_key,
     } = aim;
-    cx.unsupported(&[("stickTo", &spec.stick_to), ("approve", &spec.approve)]);
+    cx.unsupported(&[("approve", &spec.approve)]);
+    let keeps_sessions = sessions::sticks(spec.stick_to, cx);
     let from = spec.from.get();
     if let (Some(from), Some(to)) = (&from, &to)
         && from == to
@@ -248,6 +251,7 @@ fn build(aim: Aim, spec: RolloutSpec, at: Place, cx: &Context<'_>) -> Option<Rol
         gates,
         on_worse,
         if_unsure: spec.if_unsure.get().map(Into::into),
+        keeps_sessions,
         bake,
         keep_old: spec.keep_old.or(Span::ZERO),
         deadline,

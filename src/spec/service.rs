@@ -11,6 +11,7 @@ use super::envoy::{self, ServiceEnvoy};
 use super::field::{Field, Ignored};
 use super::problem::suggestion;
 use super::rollout::{RolloutSpec, read_run, run_schema};
+use super::sessions::{self, SessionsSpec};
 use super::source::Place;
 use super::tree::Node;
 use super::words::{CapacityText, SpanText, VersionText};
@@ -75,9 +76,9 @@ pub(super) struct ServiceSpec {
     /// What policies may know it by.
     #[serde(default)]
     labels: Field<BTreeMap<String, String>>,
+    /// How clients keep the version that they began with; by the shares alone unless given.
     #[serde(default)]
-    #[schemars(skip)]
-    sessions: Field<Ignored>,
+    sessions: Field<SessionsSpec>,
     /// The version that it is to run. Another one starts a rollout.
     #[serde(default)]
     #[schemars(with = "VersionText")]
@@ -190,7 +191,6 @@ pub(super) fn read(
 ) -> Option<Declared> {
     let node = spec;
     let spec: ServiceSpec = decode(node, cx.sink)?;
-    cx.unsupported(&[("sessions", &spec.sessions)]);
     let instances_at = spec.instances.key().unwrap_or(at);
     let instances = spec.instances.required("instances", at, cx.sink);
     let matches = instances
@@ -211,6 +211,8 @@ pub(super) fn read(
     let runs = spec.run.is_given() || spec.rollout.is_given();
     let run = runs.then(|| read_run(name.clone(), spec.run, spec.rollout, at, cx));
     let tls = tls(spec.tls, cx);
+    let protocol = spec.protocol.or(Protocol::Http1);
+    let sessions = sessions::read(spec.sessions, protocol, cx);
     // Only here, after everything was looked at, may what is missing end it.
     let (version_label, source) = from?;
     let service = Service {
@@ -219,13 +221,14 @@ pub(super) fn read(
         source: source?,
         matches,
         version_label: version_label?,
-        protocol: spec.protocol.or(Protocol::Http1),
+        protocol,
         health,
         capacity,
         measured,
         min_ready: spec.min_ready.or(Span::secs(5)),
         min_per_zone: spec.min_per_zone.or(0),
         warm_up: spec.warm_up.or(Span::ZERO),
+        sessions,
         drain,
         delivery: spec.endpoints.or(Delivery::Together),
         tls,

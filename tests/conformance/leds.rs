@@ -81,6 +81,7 @@ fn plan(generation: u64, checked_every: u64, states: &[EndpointState]) -> Plan {
                 unhealthy_after: 1,
             },
             warm_up: Span::ZERO,
+            sessions: None,
             delivery: Delivery::OneByOne,
             overlay: None,
             versions: vec![VersionPlan {

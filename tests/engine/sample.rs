@@ -43,6 +43,7 @@ pub(crate) fn service() -> Service {
         min_ready: Span::millis(200),
         min_per_zone: 0,
         warm_up: Span::ZERO,
+        sessions: None,
         drain: Drain {
             at_most: Span::secs(600),
             lost_proxies: LostProxies {
@@ -105,6 +106,7 @@ pub(crate) fn rollout(called: &str, to: &str) -> Rollout {
         gates: Vec::new(),
         on_worse: None,
         if_unsure: None,
+        keeps_sessions: false,
         bake: Bake {
             span: Span::ZERO,
             holdback: 0,

@@ -15,6 +15,8 @@ pub(crate) struct Documents {
     pub(crate) grpc: bool,
     /// Envoys are told the endpoints one by one.
     pub(crate) one_by_one: bool,
+    /// How sessions are kept, as YAML flow text.
+    pub(crate) sessions: Option<&'static str>,
     /// How instances drain, as YAML flow text.
     pub(crate) drain: &'static str,
     /// The version to roll to, by a rollout named `to-<version>` that replaces one by one, bakes for
@@ -34,6 +36,7 @@ impl Default for Documents {
             health: "/healthz",
             grpc: false,
             one_by_one: false,
+            sessions: None,
             drain: "{ atMost: 60s }",
             roll_to: None,
             rolling: "{ batch: 1, maxSurge: 1, maxUnavailable: 0 }",
@@ -92,6 +95,9 @@ spec:
 ",
             self.drain
         );
+        if let Some(sessions) = self.sessions {
+            let _ = writeln!(text, "  sessions: {sessions}");
+        }
         if self.one_by_one {
             text.push_str("  endpoints: oneByOne\n");
         }

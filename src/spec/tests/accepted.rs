@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies,
-    OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share, Span, Strategy, ThenDo,
-    VersionLabel, When,
+    Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies, Moves,
+    OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, SessionKey, Sessions, Share,
+    Span, Strategy, ThenDo, VersionLabel, When,
 };
 
 pub(super) const CART: &str =
@@ -48,6 +48,7 @@ fn a_rollout_with_nothing_set_is_safe() {
             gates: vec!["no-worse".parse().unwrap()],
             on_worse: None,
             if_unsure: None,
+            keeps_sessions: false,
             bake: Bake {
                 span: Span::secs(300),
                 holdback: 1
@@ -239,6 +240,41 @@ fn what_is_written_holds() {
 }
 
 #[test]
+fn sessions_are_kept_as_written() {
+    let of = |sessions: &str| {
+        service(&format!(
+            "{{ instances: {{ from: api }}, sessions: {sessions} }}"
+        ))
+        .sessions
+    };
+    assert_eq!(of("{ stickTo: none }"), None);
+    assert_eq!(of("{ stickTo: version }"), Some(Sessions::default()));
+    let known_by = |key| Sessions {
+        key,
+        ..Sessions::default()
+    };
+    let cookie = known_by(SessionKey::Cookie("SID".to_owned()));
+    assert_eq!(
+        of("{ stickTo: version, key: { cookie: SID } }"),
+        Some(cookie)
+    );
+    let header = known_by(SessionKey::Header("x-user".to_owned()));
+    assert_eq!(
+        of("{ stickTo: version, key: { header: X-User } }"),
+        Some(header)
+    );
+    assert_eq!(
+        of("{ stickTo: version, move: newOnly, ttl: 30m }"),
+        Some(Sessions {
+            moves: Moves::NewOnly,
+            ttl: Some(Span::secs(1800)),
+            ..Sessions::default()
+        })
+    );
+    assert!(rollout("{ service: cart, to: v2, stickTo: version }").keeps_sessions);
+}
+
+#[test]
 fn the_index_knows_each_document_as_it_was_written() {
     let text = "# all\n---\n# cart\nkind: Service\nname: cart\nspec: &s { instances: { from: api } }\n# end\n---\n---\nkind: Service\nname: größe-2\n";
     assert!(load_text(text).is_err());
@@ -427,6 +463,7 @@ fn the_schema_knows_what_is_supported() {
             "waves",
             "inEach",
             "keepOld",
+            "stickTo",
             "onWorse",
             "ifUnsure"
         ]

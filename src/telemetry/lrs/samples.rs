@@ -45,6 +45,7 @@ pub(super) fn plan() -> Plan {
         },
         tls: UpstreamTls::default(),
         warm_up: Span::ZERO,
+        sessions: None,
         delivery: Delivery::Together,
         overlay: None,
         versions: vec![version],
