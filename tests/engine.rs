@@ -51,6 +51,8 @@ mod rules;
 mod sample;
 #[path = "engine/seen.rs"]
 mod seen;
+#[path = "engine/sessions.rs"]
+mod sessions;
 #[path = "engine/soak.rs"]
 mod soak;
 #[path = "engine/speed.rs"]

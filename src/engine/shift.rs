@@ -7,9 +7,8 @@
 //!
 //! Whoever calls this has made sure that everything decided before is in force.
 
+mod share_out;
 mod steps;
-
-use std::collections::BTreeMap;
 
 pub(super) use steps::{plan_steps, work_on};
 
@@ -20,9 +19,8 @@ use super::turn::Turn;
 use super::{
     Cause, HookAction, InstanceState, Outcome, Record, Split, StageKind, Stand, Turned, Wait, hooks,
 };
-use crate::domain::{
-    EndpointState, InstanceId, RolloutName, ServiceName, VersionName, Weight, split_weights,
-};
+use crate::domain::{EndpointState, InstanceId, RolloutName, ServiceName, VersionName, Weight};
+use share_out::share_out;
 
 /// Takes the rollout as far as it may go in this turn.
 pub(super) fn advance(turn: &mut Turn<'_>, name: &RolloutName) {
@@ -131,7 +129,9 @@ pub(super) fn give(
     if (has, &split.mirror) == (to, &mirror) {
         return to == share;
     }
-    let weights = share_out(&split, version, to);
+    // On the way back the version that was given up loses its share first.
+    let loser = course.turned.is_some().then_some(&course.new);
+    let weights = share_out(&split, &order(turn, &course.service), (version, to), loser);
     let why = match (at_once, to == share) {
         (true, _) => "at once, whatever it can carry".to_owned(),
         (false, true) => format!("{version} gets {share}"),
@@ -168,33 +168,11 @@ fn others_carry(turn: &Turn<'_>, course: &Course, version: &VersionName) -> Weig
     Weight::parts(carried.sum())
 }
 
-/// `version` gets `share`, and the others what is left, as they had it among themselves.
-fn share_out(split: &Split, version: &VersionName, share: Weight) -> BTreeMap<VersionName, Weight> {
-    let others: Vec<_> = split
-        .weights
-        .iter()
-        .filter(|(v, _)| *v != version)
-        .collect();
-    let had: Vec<u64> = others.iter().map(|(_, w)| u64::from(w.get())).collect();
-    let mut weights = BTreeMap::from([(version.clone(), share)]);
-    if let Some(parts) = split_weights(&had) {
-        let mut left = share.rest().get();
-        for ((other, _), part) in others.iter().zip(&parts) {
-            let scaled = u64::from(share.rest().get()) * u64::from(part.get());
-            let scaled = Weight::parts(scaled / u64::from(Weight::ALL.get()))
-                .min(Weight::parts(left.into()));
-            left -= scaled.get();
-            weights.insert((*other).clone(), scaled);
-        }
-        // What rounding has left over goes to the first that has any.
-        if let Some((other, _)) = others.iter().find(|(_, had)| **had > Weight::NONE) {
-            let first = weights.entry((*other).clone()).or_default();
-            *first = Weight::parts(u64::from(first.get()) + u64::from(left));
-        }
-    } else {
-        weights.insert(version.clone(), Weight::ALL);
-    }
-    weights
+/// The versions of a service, in the order in which routes name them.
+fn order(turn: &Turn<'_>, service: &ServiceName) -> Vec<VersionName> {
+    let known = turn.state.services.get(service).into_iter();
+    let versions = known.flat_map(|known| &known.versions);
+    versions.map(|version| version.name.clone()).collect()
 }
 
 /// The split in force: the decided one, or what follows from what instances carry.

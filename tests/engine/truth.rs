@@ -16,6 +16,7 @@ use tidegate::snapshot::compile;
 
 use crate::decisions::{carried, judge};
 use crate::seen::{All, Seen, idle, still_there, true_to_capacity};
+use crate::sessions::Walks;
 
 /// On the very first start an answer may come without every service being ready after this long.
 const FIRST_ANSWER_AFTER: Span = Span::secs(10);
@@ -54,6 +55,8 @@ pub(crate) struct Truth {
     /// A state in between as JSON, and how many entries it rests on.
     checkpoint: (usize, Vec<u8>),
     pub(crate) published: Option<Arc<Plan>>,
+    /// How clients of `cart` that are dealt by a hash have gone from version to version.
+    pub(crate) walks: Walks,
     /// Each process that has once been seen healthy, and whether it was when it was last looked at.
     healthy: BTreeMap<(InstanceId, Address), bool>,
     /// Instances that were released, and have not been put back.
@@ -72,6 +75,7 @@ impl Truth {
             replayed: State::default(),
             checkpoint: (0, json(&State::default())),
             published: None,
+            walks: Walks::default(),
             healthy: BTreeMap::new(),
             released: BTreeSet::new(),
             called: BTreeMap::new(),
@@ -151,6 +155,7 @@ impl Truth {
             assert!(all_stable || late, "11: published before anything is known");
         }
         for service in &plan.services {
+            self.walks.see(service);
             self.only_once_healthy(service);
             if let Some(known) = state.services.get(&service.name) {
                 true_to_capacity(service, known);
