@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# What `make demo` plays: rolling, naive, crash, lost-proxy, nack, bad-version, one-bad-box, shared-outage or low-traffic.
+# What `make demo` plays: rolling, naive, crash, lost-proxy, nack, bad-version, one-bad-box, shared-outage, sessions or low-traffic.
 # More flags go into DEMO_ARGS.
 SCENARIO ?= rolling
 DEMO_ARGS ?=

@@ -10,7 +10,9 @@
 
 mod app;
 mod child;
+mod clients;
 mod clock;
+mod connection;
 mod control;
 mod documents;
 mod envoy;
@@ -176,6 +178,8 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
         Scenario::OneBadBox => (1, 5),
         Scenario::BadVersion | Scenario::LowTraffic | Scenario::SharedOutage => (1, 2),
         Scenario::Crash => (1, 3),
+        // Two Envoys that know nothing of each other deal them alike.
+        Scenario::Sessions => (2, 2),
         Scenario::Naive | Scenario::Nack | Scenario::Rolling => (1, 1),
     };
     let name = options.scenario.name();

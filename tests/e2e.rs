@@ -264,6 +264,10 @@ const STORIES: &[(&str, fn())] = &[
         "demo: with too little traffic a gate says so, and holds",
         demo::low_traffic,
     ),
+    (
+        "demo: two thousand clients with cookies each go to the new version once",
+        demo::sessions,
+    ),
 ];
 
 /// A story about a gRPC client.

@@ -13,6 +13,8 @@ pub(super) const PROXY_CLUSTER: &str = "demo";
 pub(super) struct Documents {
     /// The drain policy, as YAML flow text.
     pub(super) drain: Option<&'static str>,
+    /// How sessions are kept, as YAML flow text.
+    pub(super) sessions: Option<&'static str>,
     /// Envoy settings for the service's clusters, as YAML flow text.
     pub(super) overlay: Option<&'static str>,
     /// The spec of the gate, as YAML flow text; the one that needs no document unless given.
@@ -29,6 +31,7 @@ impl Default for Documents {
     fn default() -> Self {
         Self {
             drain: None,
+            sessions: None,
             overlay: None,
             gate: None,
             bake: "{ for: 2s, holdback: 0 }",
@@ -69,6 +72,9 @@ spec:
   drain: {drain}
 "
         );
+        if let Some(sessions) = self.sessions {
+            let _ = writeln!(text, "  sessions: {sessions}");
+        }
         if let Some(overlay) = self.overlay {
             let _ = writeln!(text, "  envoy: {overlay}");
         }

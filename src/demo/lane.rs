@@ -3,26 +3,21 @@
 //! A lane never has two requests in progress, so the pace of a slow class comes from many lanes.
 //! A lane that is late because its last answer was catches up at once, but only by
 //! [`BEHIND_MAX`]; what it could not send is never counted, neither as sent nor as failed.
-//! Nothing is ever sent twice: only a request that certainly never left goes to a new connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use http_body_util::Empty;
 use hyper::header::{HOST, HeaderValue};
-use hyper::{Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use hyper::{Request, Uri};
 use tokio_util::sync::CancellationToken;
 
 use super::app::VERSION;
 use super::clock::now;
-use super::outcome::{Class, NOBODY, Outcome, Tally};
+use super::connection::Line;
+use super::outcome::{Class, NOBODY, Tally};
 
 /// What a lane is to do.
 #[derive(Debug)]
@@ -44,7 +39,7 @@ pub(super) struct Lane {
 impl Lane {
     /// Sends until told to stop; the request in progress then still ends and counts.
     pub(super) async fn run(self) {
-        let mut connection = None;
+        let mut line = Line::new(self.target);
         let mut due = now() + self.first;
         loop {
             tokio::select! {
@@ -53,18 +48,15 @@ impl Lane {
                 () = tokio::time::sleep_until(due) => {}
             }
             let sent = now();
-            let ended = tokio::time::timeout(DEADLINE, self.exchange(&mut connection)).await;
-            let (outcome, version) = ended.unwrap_or((Outcome::Timeout, None));
-            if outcome == Outcome::Timeout {
-                connection = None;
-            }
-            let version = version
-                .as_ref()
-                .and_then(|v| v.to_str().ok())
-                .unwrap_or(NOBODY);
+            let (outcome, headers) = line.ask(|| self.request()).await;
+            let version = headers.get(VERSION).and_then(|v| v.to_str().ok());
             let ended = now();
-            self.tally
-                .record(self.class, &outcome, version, ended - sent);
+            self.tally.record(
+                self.class,
+                &outcome,
+                version.unwrap_or(NOBODY),
+                ended - sent,
+            );
             due += self.interval;
             if due + BEHIND_MAX < ended {
                 due = ended;
@@ -72,91 +64,17 @@ impl Lane {
         }
     }
 
-    /// One request and its whole answer.
-    async fn exchange(&self, kept: &mut Option<Connection>) -> (Outcome, Option<HeaderValue>) {
-        for _ in 0..CONNECTS_MAX {
-            let mut connection = match kept.take() {
-                Some(connection) => connection,
-                None => match Connection::open(self.target).await {
-                    Some(connection) => connection,
-                    None => return (Outcome::Connect, None),
-                },
-            };
-            // A connection that the proxy closed in between is no failure.
-            if connection.sender.ready().await.is_err() {
-                continue;
-            }
-            match connection.sender.send_request(self.request()).await {
-                Ok(response) => {
-                    let version = response.headers().get(VERSION).cloned();
-                    let outcome = read(response).await;
-                    if !matches!(outcome, Outcome::Truncated) {
-                        *kept = Some(connection);
-                    }
-                    return (outcome, version);
-                }
-                Err(error) if error.is_canceled() => {}
-                Err(_) => return (Outcome::Reset, None),
-            }
-        }
-        (Outcome::Connect, None)
-    }
-
     fn request(&self) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = Uri::from_static(self.class.path());
         request
             .headers_mut()
-            .insert(HOST, HeaderValue::from_static("tidegate.demo"));
+            .insert(HOST, HeaderValue::from_static(NAME));
         request
     }
 }
 
-/// Reads to the end; keeps the beginning of what is no success.
-async fn read(response: Response<Incoming>) -> Outcome {
-    let status = response.status().as_u16();
-    let mut body = response.into_body();
-    let mut beginning = Vec::new();
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) if status != 200 && beginning.len() < BODY_BYTES_MAX => {
-                beginning.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-            }
-            Ok(_) => {}
-            Err(_) => return Outcome::Truncated,
-        }
-    }
-    Outcome::of_answer(status, &String::from_utf8_lossy(&beginning))
-}
-
-/// A connection, with the task that moves its bytes.
-struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    /// Dropped with the connection, which ends the task and closes the socket.
-    _driver: JoinSet<()>,
-}
-
-impl Connection {
-    async fn open(target: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(target).await.ok()?;
-        stream.set_nodelay(true).ok()?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // Whoever waits for an answer sees the same error.
-            let _ = connection.await;
-        });
-        Some(Self {
-            sender,
-            _driver: driver,
-        })
-    }
-}
-
-/// A request has failed after this long.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// What the demo's service is called by.
+pub(super) const NAME: &str = "tidegate.demo";
 /// A lane makes up for at most this much lost time.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
-/// Connections tried for one request that has not left yet.
-const CONNECTS_MAX: usize = 3;
-const BODY_BYTES_MAX: usize = 1024;

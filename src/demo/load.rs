@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{DEADLINE, Lane};
+use super::connection::DEADLINE;
+use super::lane::Lane;
 use super::outcome::{Class, Tally};
 
 /// Load that is being sent. It stops when dropped.

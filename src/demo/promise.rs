@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clients::Counts;
 use super::judged::Judged;
 use super::view::Rollout;
 
@@ -48,6 +49,8 @@ pub(super) struct Facts {
     pub(super) rollout: Option<Rollout>,
     /// The fewest instances that were seen ready at once.
     pub(super) min_ready_seen: Option<u64>,
+    /// What became of sessions, where there were any.
+    pub(super) sessions: Option<Counts>,
     /// What gates did in each roll.
     pub(super) judged: Vec<Judged>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::clients::Counts;
 use super::judged::Judged;
 use super::outcome::{Class, Tally};
 use super::promise::{Facts, Promise};
@@ -38,6 +39,9 @@ pub(super) struct Summary<'a> {
     rolled_back_s: Option<f64>,
     /// Each roll.
     rolls: &'a [Judged],
+    /// What became of sessions, where there were any.
+    #[serde(flatten)]
+    sessions: Option<&'a Counts>,
 }
 
 impl<'a> Summary<'a> {
@@ -67,6 +71,7 @@ impl<'a> Summary<'a> {
             failed_on_new: facts.judged.iter().map(|it| it.failed_on_new).sum(),
             rolled_back_s: most(facts.judged.iter().filter_map(|it| it.rolled_back_s)),
             rolls: &facts.judged,
+            sessions: facts.sessions.as_ref(),
         }
     }
 

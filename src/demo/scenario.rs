@@ -9,6 +9,7 @@ mod nack;
 mod naive;
 mod one_bad_box;
 mod rolling;
+mod sessions;
 mod shared_outage;
 
 use super::DemoError;
@@ -35,6 +36,8 @@ pub enum Scenario {
     OneBadBox,
     /// What both versions need fails in mid-roll; nothing goes back.
     SharedOutage,
+    /// Two thousand clients with cookies: each goes to the new version once.
+    Sessions,
     /// Too few requests to tell: it is said, and nothing goes back.
     LowTraffic,
 }
@@ -51,6 +54,7 @@ impl Scenario {
             Self::BadVersion => "bad-version",
             Self::OneBadBox => "one-bad-box",
             Self::SharedOutage => "shared-outage",
+            Self::Sessions => "sessions",
             Self::LowTraffic => "low-traffic",
         }
     }
@@ -72,6 +76,7 @@ impl Scenario {
             }
             Self::OneBadBox => "one-bad-box: one new instance is bad, and only that one goes",
             Self::SharedOutage => "shared-outage: both versions fail alike, and nothing goes back",
+            Self::Sessions => "sessions: 2,000 clients with cookies, each moves once",
             Self::LowTraffic => "low-traffic: too few requests to tell, and it says so",
         }
     }
@@ -90,6 +95,7 @@ impl Scenario {
             drain,
             gate,
             bake,
+            sessions: (self == Self::Sessions).then_some(sessions::KEPT),
             ..plain
         }
     }
@@ -118,6 +124,7 @@ impl Scenario {
             Self::BadVersion => bad_version::play(world).await,
             Self::OneBadBox => one_bad_box::play(world).await,
             Self::SharedOutage => shared_outage::play(world).await,
+            Self::Sessions => sessions::play(world).await,
             Self::LowTraffic => low_traffic::play(world).await,
         }
     }
@@ -132,6 +139,7 @@ impl Scenario {
             Self::BadVersion => Vec::new(),
             Self::OneBadBox => one_bad_box::promises(facts),
             Self::SharedOutage => shared_outage::promises(facts),
+            Self::Sessions => sessions::promises(facts),
             Self::LowTraffic => facts.all_proven().into(),
         }
     }

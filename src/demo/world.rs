@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::clients::Clients;
 use super::clock::now;
 use super::control::{Control, LeaseApi};
 use super::documents::{Documents, PROXY_CLUSTER, SERVICE};
@@ -54,6 +55,9 @@ pub(super) struct World {
     /// Rolls that are over, and the one that is not.
     judged: Vec<Judged>,
     watch: Option<Watch>,
+    /// Clients with cookies, and the share of the new version that was seen last.
+    clients: Option<Clients>,
+    share: f64,
     live: Live,
     instances: usize,
     requests_min: u64,
@@ -137,6 +141,8 @@ impl World {
             promises: Vec::new(),
             judged: Vec::new(),
             watch: None,
+            clients: None,
+            share: 0.0,
             live,
             instances: options.instances,
             requests_min: REQUESTS_MIN.min(u64::from(options.rps) * ENOUGH_SECONDS),
@@ -183,6 +189,28 @@ impl World {
         self.watch = Some(Watch::new(to, self.tally().failed_on(to)));
         self.say(&format!("the roll to {to} begins"));
         Ok(())
+    }
+
+    /// So many clients with cookies begin to ask; waits until each has been answered through each proxy.
+    pub(super) async fn begin_sessions(&mut self, count: usize) -> Result<(), DemoError> {
+        let targets: Vec<_> = self.envoys.iter().map(Envoy::listener).collect();
+        let wanted = targets.len() as u64;
+        self.clients = Some(Clients::start(count, &targets));
+        self.until("each session to be answered", SETTLE_MAX, |world| {
+            let clients = world.clients.as_ref();
+            clients.is_some_and(|it| it.rounds() >= wanted)
+        })
+        .await
+    }
+
+    /// Waits until every client with cookies is answered by this version.
+    pub(super) async fn until_sessions_are_on(&mut self, version: &str) -> Result<(), DemoError> {
+        let what = format!("each session to be on {version}");
+        self.until(&what, SETTLE_MAX, |world| {
+            let clients = world.clients.as_ref();
+            clients.is_none_or(|it| it.on(version) == it.count())
+        })
+        .await
     }
 
     /// Says that the rollout may go on.
@@ -259,6 +287,11 @@ impl World {
             watch.look(self.rollout(), weight, failed);
             self.watch = Some(watch);
         }
+        let share = self.weight(self.documents.to);
+        if (share - self.share).abs() > f64::EPSILON {
+            self.share = share;
+            self.clients.iter().for_each(Clients::shares_changed);
+        }
         let (requests, failed) = self.load.tally().totals();
         let rollout = self.documents.rollout();
         self.live.draw(&Frame {
@@ -325,6 +358,10 @@ impl World {
     pub(super) async fn finish(&mut self) -> (Facts, Vec<Promise>) {
         let seconds = self.load_started.elapsed().as_secs_f64();
         self.load.stop().await;
+        let sessions = match &mut self.clients {
+            Some(clients) => Some(clients.stop().await),
+            None => None,
+        };
         self.look().await;
         let (requests, failed) = self.load.tally().totals();
         let facts = Facts {
@@ -337,6 +374,7 @@ impl World {
             failed_by: self.load.tally().failed_by(),
             rollout: self.rollout().cloned(),
             min_ready_seen: self.min_ready_seen,
+            sessions,
             judged: self.judged.iter().chain(self.judged()).cloned().collect(),
         };
         (facts, std::mem::take(&mut self.promises))

@@ -29,6 +29,20 @@ struct Summary {
     failed_on_new: u64,
     rolled_back_s: Option<f64>,
     rolls: Vec<Roll>,
+    #[serde(default)]
+    sessions: usize,
+    #[serde(default)]
+    moved_once: usize,
+    #[serde(default)]
+    moved_more: usize,
+    #[serde(default)]
+    went_back: usize,
+    #[serde(default)]
+    flips_without_change: usize,
+    #[serde(default)]
+    session_requests: u64,
+    #[serde(default)]
+    session_failures: u64,
 }
 
 /// What gates did in one roll.
@@ -119,6 +133,24 @@ pub(crate) fn low_traffic() {
     assert_eq!(summary.decision.as_deref(), Some("unsure"), "{summary:?}");
     assert_eq!((summary.rolled_back_s, summary.failed), (None, 0));
     assert_eq!(summary.phase, "Done", "{summary:?}");
+}
+
+pub(crate) fn sessions() {
+    let summary = run("sessions");
+    assert_rolled_without_loss(&summary);
+    assert_eq!(
+        (summary.sessions, summary.moved_once),
+        (2_000, 2_000),
+        "{summary:?}"
+    );
+    let wrong = [
+        summary.moved_more,
+        summary.went_back,
+        summary.flips_without_change,
+    ];
+    assert_eq!(wrong, [0; 3], "{summary:?}");
+    assert!(summary.session_requests > 4_000, "{summary:?}");
+    assert_eq!(summary.session_failures, 0, "{summary:?}");
 }
 
 fn assert_rolled_without_loss(summary: &Summary) {
