@@ -122,6 +122,10 @@ const STORIES: &[(&str, fn())] = &[
         sessions::by_a_cookie_of_its_own,
     ),
     (
+        "sessions keep their version over HTTP/2 with split cookies, while each request is traced",
+        sessions::over_http2_while_traced,
+    ),
+    (
         "sessions keep their version by a header",
         sessions::by_a_header,
     ),

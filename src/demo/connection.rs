@@ -33,13 +33,11 @@ impl Line {
         &mut self,
         request: impl Fn() -> Request<Empty<Bytes>>,
     ) -> (Outcome, HeaderMap) {
-        match tokio::time::timeout(DEADLINE, self.exchange(request)).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.kept = None;
-                (Outcome::Timeout, HeaderMap::new())
-            }
-        }
+        let ended = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
+        ended.unwrap_or_else(|_| {
+            self.kept = None;
+            (Outcome::Timeout, HeaderMap::new())
+        })
     }
 
     async fn exchange(

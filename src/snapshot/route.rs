@@ -153,13 +153,13 @@ fn to_service(
     let planned = plan.service(service);
     let planned = planned.filter(|planned| planned.routed().next().is_some());
     let clusters = planned.map(weights).unwrap_or_default();
-    let mut plain = to_clusters(prefix, clusters);
-    if let Some(Action::Route(action)) = &mut plain.action {
+    let mut dealt = to_clusters(prefix, clusters);
+    if let Some(Action::Route(action)) = &mut dealt.action {
         action.request_mirror_policies = planned.map(mirrors).unwrap_or_default();
     }
     let mut routes = match planned {
-        Some(planned) => session::routes(planned, plain),
-        None => vec![plain],
+        Some(planned) => session::routes(planned, dealt),
+        None => vec![dealt],
     };
     for route in &mut routes {
         settings.merge_into(route)?;

@@ -21,11 +21,14 @@ struct Edge {
 
 impl Edge {
     fn begin(sessions: &'static str) -> Self {
-        let documents = Documents {
+        Self::with(&Documents {
             sessions: Some(sessions),
             ..Documents::default()
-        };
-        let mut world = World::with(&documents);
+        })
+    }
+
+    fn with(documents: &Documents) -> Self {
+        let mut world = World::with(documents);
         world.start_apps("v1", 0..4);
         let envoys = ["edge-1", "edge-2"].map(|id| world.start_envoy("sidecar.yaml", id));
         world.until_serving("v1", 4);
@@ -145,6 +148,25 @@ fn moves_once(mut edge: Edge, mut clients: Clients) {
 pub(crate) fn by_a_cookie_of_its_own() {
     let edge = Edge::begin("{ stickTo: version }");
     moves_once(edge, Clients::new(CLIENTS));
+}
+
+/// The same over HTTP/2 with a header for each cookie, among others of the application's, while each request is traced:
+/// what is packed into a request's id then must not come between the choice and the cookie.
+pub(crate) fn over_http2_while_traced() {
+    let edge = Edge::with(&Documents {
+        sessions: Some("{ stickTo: version }"),
+        http: Some(
+            "{ tracing: { random_sampling: { value: 100 }, provider: { \
+             name: envoy.tracers.opentelemetry, typed_config: { \
+             \"@type\": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, \
+             grpc_service: { envoy_grpc: { cluster_name: tidegate } }, service_name: edge } } } }",
+        ),
+        ..Documents::default()
+    });
+    let mut clients = Clients::new(CLIENTS).over_http2();
+    clients.given("a-cookie");
+    clients.given("z-cookie");
+    moves_once(edge, clients);
 }
 
 /// Known by a header.

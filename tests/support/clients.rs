@@ -30,6 +30,7 @@ struct Jar {
 pub(crate) struct Clients {
     jars: Vec<Jar>,
     client: Client,
+    splits_cookies: bool,
     rounds: usize,
 }
 
@@ -39,6 +40,7 @@ impl Clients {
         Self {
             jars: vec![Jar::default(); count],
             client: Client::keeping(),
+            splits_cookies: false,
             rounds: 0,
         }
     }
@@ -51,6 +53,13 @@ impl Clients {
         self
     }
 
+    /// They speak HTTP/2, and send each cookie in a header of its own (RFC 9113, 8.2.3).
+    pub(crate) fn over_http2(mut self) -> Self {
+        self.client = Client::http2();
+        self.splits_cookies = true;
+        self
+    }
+
     /// Each has this cookie, of a value of its own.
     pub(crate) fn given(&mut self, cookie: &str) {
         for jar in &mut self.jars {
@@ -60,7 +69,11 @@ impl Clients {
 
     /// As many others like them, who come for the first time.
     pub(crate) fn others(&self) -> Self {
-        let others = Self::new(self.jars.len());
+        let others = Self {
+            client: self.client.clone(),
+            splits_cookies: self.splits_cookies,
+            ..Self::new(self.jars.len())
+        };
         match self.jars.first().and_then(|jar| jar.header.as_ref()) {
             Some((header, _)) => others.sending(header),
             None => others,
@@ -70,10 +83,10 @@ impl Clients {
     /// Each asks once, the next time through another Envoy; answers are the versions.
     pub(crate) fn ask(&mut self, through: &[SocketAddr]) -> Vec<String> {
         self.rounds += 1;
-        let (client, round) = (&self.client, self.rounds);
+        let (client, round, split) = (&self.client, self.rounds, self.splits_cookies);
         let asked = self.jars.iter_mut().enumerate().map(|(number, jar)| {
             let envoy = through[(number + round) % through.len()];
-            async move { jar.ask(client, envoy).await }
+            async move { jar.ask(client, envoy, split).await }
         });
         let answers = stream::iter(asked).buffered(AT_ONCE).collect();
         runtime().block_on(answers)
@@ -86,17 +99,18 @@ fn unique() -> String {
 }
 
 impl Jar {
-    async fn ask(&mut self, client: &Client, through: SocketAddr) -> String {
+    async fn ask(&mut self, client: &Client, through: SocketAddr, split: bool) -> String {
         let mut request = Request::get(format!("http://{through}/fast")).header("host", HOST);
         if let Some((name, value)) = &self.header {
             request = request.header(*name, value);
         }
-        if !self.cookies.is_empty() {
-            let pairs = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"));
-            request = request.header("cookie", pairs.collect::<Vec<_>>().join("; "));
+        let pairs = self.cookies.iter();
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let lines = if split { pairs } else { vec![pairs.join("; ")] };
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            request = request.header("cookie", line);
         }
         let request = request.body(Full::new(Bytes::new())).unwrap();
         let answer = client.send(request).await.unwrap();

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 pub(crate) struct Documents {
     /// So many listeners on ports of the host's choice; with none the proxies have their own.
     pub(crate) listeners: usize,
+    /// Envoy settings for what listens for HTTP, as YAML flow text.
+    pub(crate) http: Option<&'static str>,
     /// Envoy settings for the service's clusters, as YAML flow text.
     pub(crate) cluster: Option<&'static str>,
     /// The path that health checks ask for, both Tidegate's and Envoy's own.
@@ -32,6 +34,7 @@ impl Default for Documents {
     fn default() -> Self {
         Self {
             listeners: 1,
+            http: None,
             cluster: None,
             health: "/healthz",
             grpc: false,
@@ -62,6 +65,9 @@ spec:
   proxies: { cluster: web }
 "
         .to_owned();
+        if let Some(http) = self.http {
+            let _ = writeln!(text, "  envoy: {{ httpConnectionManager: {http} }}");
+        }
         if self.listeners == 0 {
             text.push_str("  services: [cart]\n");
         } else {

@@ -62,6 +62,16 @@ impl Client {
         )
     }
 
+    /// The same over HTTP/2, without being asked to.
+    pub(crate) fn http2() -> Self {
+        Self(
+            Pool::builder(TokioExecutor::new())
+                .http2_only(true)
+                .retry_canceled_requests(false)
+                .build_http(),
+        )
+    }
+
     /// One with a connection for each request, so that no answer depends on the one before.
     fn fresh() -> Self {
         Self(

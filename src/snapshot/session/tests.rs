@@ -35,7 +35,7 @@ fn line(mut route: EnvoyRoute) -> String {
     }
     let set = |headers: &[HeaderValueOption]| -> String {
         let texts = headers.iter().map(|it| &it.header.as_ref().unwrap().value);
-        texts.map(|text| format!(" [{text}]")).collect()
+        texts.fold(String::new(), |all, text| all + " [" + text + "]")
     };
     let shares = shares(&mut route).unwrap();
     let is_hashed = shares.random_value_specifier.is_some();
@@ -64,11 +64,11 @@ fn line(mut route: EnvoyRoute) -> String {
     parts.join(" ") + &set(&route.response_headers_to_add)
 }
 
-fn sessions(key: SessionKey) -> Option<Sessions> {
-    Some(Sessions {
+fn sessions(key: SessionKey) -> Sessions {
+    Sessions {
         key,
         ..Sessions::default()
-    })
+    }
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn without_sessions_there_is_one_route() {
 fn a_cookie_of_its_own_begins_with_the_id_of_the_first_request() {
     let hashes = "by cookie tidegate-cart by x-request-id";
     assert_eq!(
-        told(sessions(SessionKey::Auto), &[9_000, 1_000]),
+        told(Some(sessions(SessionKey::Auto)), &[9_000, 1_000]),
         [
             format!("tidegate-cart: .+ -> v1 9000, v2 1000 {hashes}"),
             format!(
@@ -96,7 +96,7 @@ fn a_cookie_of_the_application_goes_first_and_until_then_one_of_its_own() {
     let key = SessionKey::Cookie("JSESSIONID".to_owned());
     let hashes = "by cookie JSESSIONID by cookie tidegate-cart by x-request-id";
     assert_eq!(
-        told(sessions(key), &[10_000]),
+        told(Some(sessions(key)), &[10_000]),
         [
             format!("JSESSIONID: .+ -> v1 10000 {hashes}"),
             format!("tidegate-cart: .+ -> v1 10000 {hashes}"),
@@ -112,7 +112,7 @@ fn a_cookie_of_the_application_goes_first_and_until_then_one_of_its_own() {
 fn a_header_needs_no_cookie() {
     let key = SessionKey::Header("x-user".to_owned());
     assert_eq!(
-        told(sessions(key), &[0, 10_000]),
+        told(Some(sessions(key)), &[0, 10_000]),
         ["-> v1 0, v2 10000 by x-user"]
     );
 }
