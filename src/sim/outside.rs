@@ -19,6 +19,9 @@ const SEEN_WITHIN: Span = Span::secs(3);
 /// Instances that are still missed after this long are brought by hand, whatever hook there is.
 const HOOK_DOES_NOT: Span = Span::secs(120);
 
+/// What was not missed for so long is missed anew.
+const MISSED_ANEW: Span = Span::secs(60);
+
 /// So many times as many instances of a version as there were at first are started at most.
 const BROUGHT_MAX: u32 = 10;
 
@@ -96,7 +99,7 @@ impl Sim<'_> {
                     | Wait::Capacity {
                         version, missing, ..
                     } => {
-                        let waits = Span::between(blocker.since, self.now);
+                        let waits = self.missed_for(&service, &version);
                         self.bring_missing(&rollout, &service, &version, missing, waits);
                     }
                     Wait::Approval { by, .. } => self.approve(&rollout, by, blocker.since),
@@ -123,6 +126,18 @@ impl Sim<'_> {
             },
         );
         self.command(Verb::Rollout { name, verb }, by.as_deref());
+    }
+
+    /// How long instances of a version are missed. That a rollout has something else to wait for in between does not
+    /// bring them.
+    fn missed_for(&mut self, service: &ServiceName, version: &VersionName) -> Span {
+        let key = (service.clone(), version.clone());
+        let (since, seen) = self.missed.entry(key).or_insert((self.now, self.now));
+        if Span::between(*seen, self.now) >= MISSED_ANEW {
+            *since = self.now;
+        }
+        *seen = self.now;
+        Span::between(*since, self.now)
     }
 
     /// Starts instances that are missed, unless they are on their way or a hook starts them in time.

@@ -98,6 +98,8 @@ pub(super) struct Sim<'a> {
     /// So many instances that somebody brings are on their way.
     pub(super) coming: BTreeMap<(ServiceName, VersionName), u32>,
     pub(super) brought: usize,
+    /// Of which version instances are missed: since when, and when that was last so.
+    pub(super) missed: BTreeMap<(ServiceName, VersionName), (Time, Time)>,
     pub(super) hooks_heard: BTreeSet<String>,
     pub(super) hooks_fail: bool,
     pub(super) tally: Tally,
@@ -146,6 +148,7 @@ impl<'a> Sim<'a> {
             launched: 0,
             coming: BTreeMap::new(),
             brought: 0,
+            missed: BTreeMap::new(),
             hooks_heard: BTreeSet::new(),
             hooks_fail: false,
             tally: Tally::default(),
