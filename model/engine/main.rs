@@ -107,7 +107,10 @@ fn play(instances: u32, before: Option<&Row>) -> Row {
 }
 
 /// The processor time of this thread, as the kernel counts it.
-#[expect(clippy::disallowed_methods, reason = "without the file it reads 0, and no error is told")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "without the file it reads 0, and no error is told"
+)]
 fn cpu_s() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds: u64 = stat

@@ -36,7 +36,7 @@ use super::facts::Facts;
 use super::state::RolloutState;
 use super::turn::Turn;
 use crate::domain::{Gate, GateName, RolloutName, Time};
-use crate::gates::{Baseline, Check, Trial};
+use crate::gates::{Baseline, Check, Counts, Trial};
 use elsewhere::Known;
 
 /// The trials of a rollout, as they go on.
@@ -59,6 +59,9 @@ pub struct GateTrial {
     /// The step that it is to prove: its number, and since when that stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<(u32, Time)>,
+    /// Requests of the new version that do not count, for too many of its instances were warming up.
+    #[serde(default)]
+    pub left_out: Counts,
     /// How the evidence came to be, for people.
     #[serde(default)]
     pub over_time: OverTime,
@@ -71,6 +74,7 @@ impl GateTrial {
             gate,
             since: now,
             step: None,
+            left_out: Counts::default(),
             over_time: OverTime::default(),
         }
     }

@@ -284,7 +284,12 @@ fn what_instances_answer_while_they_warm_up_does_not_count() {
     world.run(30);
     v2_fails(&mut world, 0);
     world.run(120);
-    assert_eq!(decisions(&world.rollout("next")), []);
+    let view = world.rollout("next");
+    assert_eq!(decisions(&view), []);
+    let evidence = view.gates[0].evidence.as_ref().unwrap();
+    let (left_out, counted) = (evidence.left_out, evidence.checks[0].new.unwrap());
+    assert!(left_out.bad > 10 && left_out.requests > 100, "{left_out:?}");
+    assert!(counted.rate() < 0.05, "{counted:?}");
 }
 
 #[test]

@@ -103,6 +103,11 @@ fn counted(evidence: &Evidence, look: Look) -> Vec<String> {
             look.width,
         ));
     }
+    if evidence.left_out.requests > 0 {
+        let (left_out, new) = (counts(Some(evidence.left_out)), &evidence.new);
+        let text = format!("left out while {new} warms up: {left_out}");
+        lines.extend(wrapped(&text, "  ", look.width));
+    }
     if !evidence.instances.is_empty() {
         let mut boxes = Table::new(&["  INSTANCE", "DECADES AGAINST THE OTHERS", "ATTEMPTS", ""]);
         for it in &evidence.instances {

@@ -226,6 +226,7 @@ fn evidence_shows_counts_instances_and_what_was_decided() {
                                "stable": counts(13_200, 131), "decades": -0.4 }] },
             { "check": "metric", "what": "orders", "stands": "good", "says": "orders is 71", "number": 71.0 },
         ],
+        "left_out": counts(310, 41),
         "instances": [
             { "instance": "cart-7", "attempts": counts(730, 9), "decades": 0.1, "taken_out": false },
             { "instance": "cart-3", "attempts": counts(40, 9), "decades": 3.1, "taken_out": true },
@@ -256,6 +257,7 @@ fn evidence_shows_counts_instances_and_what_was_decided() {
         over 300 ms (p99)  -0.4     15 of 1450, 1.03%  131 of 13200, 0.99%
       metric               -        -                  -                    -       proven
       metric: orders is 71
+      left out while v42 warms up: 41 of 310, 13.23%
 
       INSTANCE  DECADES AGAINST THE OTHERS  ATTEMPTS
       cart-7    0.1                         9 of 730, 1.23%

@@ -27,6 +27,9 @@ pub struct Evidence {
     pub needed: f64,
     /// What each check has counted.
     pub checks: Vec<CheckEvidence>,
+    /// Requests of the new version that count nowhere here, for too many of its instances were warming up.
+    #[serde(default)]
+    pub left_out: Counts,
     /// Instances of the new version, the worst first.
     pub instances: Vec<BoxEvidence>,
     /// How the evidence came to be.
@@ -113,6 +116,7 @@ pub(super) fn evidence(known: &Known<'_>, one: &GateTrial) -> Option<Evidence> {
         decades: decades(one.trial.ln_e()),
         needed: decades(one.trial.needed()),
         checks: checks(known, one),
+        left_out: one.left_out,
         instances: instances(one),
         over_time,
     })

@@ -117,7 +117,7 @@ fn try_new(
     }
     let step = state.step_since.map(|since| (state.steps_done, since));
     let second = u64::try_from(turn.now.as_second()).unwrap_or_default();
-    let periods = periods(turn.state, turn.now, service, taken, (new, stable));
+    let (periods, left_out) = periods(turn.state, turn.now, service, taken, (new, stable));
     let Facts { judged, .. } = turn.facts;
     let judged = judged.entry(rollout.clone()).or_default();
     for gate in gates {
@@ -134,6 +134,8 @@ fn try_new(
         one.trial
             .judge_again(|instance| serves(turn.state, service, new, instance));
         one.trial.hear(second, &periods, baseline);
+        let codes = codes_of(&one.gate).next().cloned().unwrap_or_default();
+        one.left_out += left_out.failures(&codes);
         one.over_time.note(turn.now, one.trial.ln_e());
         judged.trials.insert(name, one);
     }
@@ -170,14 +172,15 @@ pub(super) fn write(turn: &mut Turn<'_>, rollout: &RolloutName, service: &Servic
     });
 }
 
-/// What came of the last second from each region.
+/// What came of the last second from each region; and what the new version answered that does not count, for too
+/// many of its instances are warming up.
 fn periods(
     state: &State,
     now: Time,
     service: &Service,
     taken: &tally::Taken,
     (new, stable): (&VersionName, &VersionName),
-) -> Vec<Period> {
+) -> (Vec<Period>, Answers) {
     let known = state.services.get(&service.name);
     let warms = |since: Time| Span::between(since, now) < service.warm_up;
     let serving: BTreeMap<&InstanceId, bool> = known.map_or_else(BTreeMap::new, |known| {
@@ -192,14 +195,17 @@ fn periods(
     let warming = serving.values().filter(|warms| **warms).count();
     let is_warm = warming * WARMING_MAX as usize <= serving.len();
     let mut regions: BTreeMap<&str, Period> = BTreeMap::new();
+    let by_region = |version| taken.answers.get(version).into_iter().flatten();
+    let mut left_out = Answers::default();
     if is_warm {
-        let by_region = |version| taken.answers.get(version).into_iter().flatten();
         for (region, answers) in by_region(new) {
             regions.entry(region).or_default().new = counted(answers);
         }
         for (region, answers) in by_region(stable) {
             regions.entry(region).or_default().stable = counted(answers);
         }
+    } else {
+        by_region(new).for_each(|(_, answers)| left_out.add(&counted(answers)));
     }
     let tried = |version| taken.tried.get(version).into_iter().flatten();
     let counts = |it: &tally::Tried| Counts::new(it.ok.saturating_add(it.failed), it.failed);
@@ -216,7 +222,7 @@ fn periods(
             period.instances.push((id.clone(), counts(attempts)));
         }
     }
-    regions.into_values().collect()
+    (regions.into_values().collect(), left_out)
 }
 
 /// Answers in the words of the statistics. Where proxies have several sets of edges, the one with the most counts is

@@ -76,6 +76,7 @@ mod tests {
             decades: 0.0,
             needed: 2.0,
             checks: Vec::new(),
+            left_out: crate::gates::Counts::default(),
             instances: Vec::new(),
             over_time: Vec::new(),
         };
