@@ -14,6 +14,7 @@ mod measured;
 mod notes;
 mod proxies;
 mod report;
+mod sessions;
 mod zones;
 
 pub use calls::HookForecast;
@@ -22,6 +23,7 @@ pub use proxies::{CannotProve, ProxyForecast};
 pub use report::{
     CapacityForecast, Forecast, HoldForecast, PartForecast, RolloutForecast, WORSE_BY, WordForecast,
 };
+pub use sessions::SessionsForecast;
 pub use zones::ZonesForecast;
 
 use crate::domain::{BUILT_IN_GATE, Documents, Gate, Locality, Share, Span, Time};

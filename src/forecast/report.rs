@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::calls::HookForecast;
 use super::notes::{Hold, Note, Notes, Part};
 use super::proxies::ProxyForecast;
+use super::sessions::{self, SessionsForecast};
 use super::zones::ZonesForecast;
 use super::{Ask, Fleet, PartKind, measured};
 use crate::domain::{
@@ -72,6 +73,9 @@ pub struct RolloutForecast {
     pub hooks: Vec<HookForecast>,
     /// Who would have to acknowledge each step.
     pub proxies: ProxyForecast,
+    /// What becomes of clients' sessions, where the service keeps any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsForecast>,
     /// The gates that are to judge it.
     pub gates: Vec<GateName>,
     /// The chance of an alarm about a good version that detection times are reckoned with.
@@ -255,6 +259,7 @@ impl Writer<'_> {
                 .collect(),
             hooks: note.calls.forecast(|at| self.seconds_to(at)),
             proxies: self.proxies(service),
+            sessions: sessions::forecast(&self.ask.documents, note),
             gates: note.spec.gates.clone(),
             false_alarm,
         }

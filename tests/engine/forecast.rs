@@ -2,7 +2,8 @@
 //! the forecast has never seen.
 
 use tidegate::domain::{
-    Bake, BlueGreen, Freeze, Policy, Rollout, Share, Span, Strategy, Time, Window, WindowSpan,
+    Bake, BlueGreen, Freeze, Moves, Policy, Rollout, Sessions, Share, Span, Strategy, Time, Window,
+    WindowSpan,
 };
 use tidegate::engine::{Entry, Outcome, Record};
 use tidegate::forecast::{Ask, Fleet, Forecast, PartKind, RolloutForecast, forecast};
@@ -280,4 +281,33 @@ fn a_slot_is_waited_for_until_it_is_free() {
     assert_eq!(second.holds.len(), 1);
     assert!(second.holds[0].text.contains("at once: a"), "{second:#?}");
     assert!(second.held_s > 1.0, "{second:#?}");
+}
+
+#[test]
+fn sessions_that_stay_crowd_the_last_old_instances_where_these_go_one_by_one() {
+    let mut world = World::new(5, true);
+    world.settle_in(service(), 6, 2);
+    let kept = |moves| Sessions {
+        moves,
+        ..Sessions::default()
+    };
+    let one_by_one = Rollout {
+        strategy: rolling(1, 1, 0),
+        ..rollout("next", "v2")
+    };
+    let by_shares = by_steps(vec![step(weight(50), 10)]);
+    for (sessions, next, crowds) in [
+        (None, &one_by_one, None),
+        (Some(kept(Moves::Minimal)), &one_by_one, Some(None)),
+        (Some(kept(Moves::NewOnly)), &by_shares, Some(None)),
+        (Some(kept(Moves::NewOnly)), &one_by_one, Some(Some(6))),
+    ] {
+        let kept = sessions.clone();
+        world.edit(|documents| {
+            let cart = documents.services.get_mut(&name("cart")).unwrap();
+            cart.sessions = kept;
+        });
+        let said = the_only(plan(&world, next)).sessions;
+        assert_eq!(said.map(|it| it.crowds), crowds, "{sessions:?}");
+    }
 }

@@ -4,11 +4,11 @@ use super::table::Table;
 use super::wrap::wrapped;
 use super::{Look, NOTHING};
 use crate::cli::plan::Said;
-use crate::domain::{InstanceId, Span, counted};
+use crate::domain::{InstanceId, Moves, Span, counted};
 use crate::engine::Outcome;
 use crate::forecast::{
     CapacityForecast, HoldForecast, HookForecast, PartForecast, PartKind, ProxyForecast,
-    RolloutForecast, WORSE_BY, ZonesForecast,
+    RolloutForecast, SessionsForecast, WORSE_BY, ZonesForecast,
 };
 
 /// Parts of a rollout that are shown; programs get all of them.
@@ -94,6 +94,9 @@ fn of_rollout(it: &RolloutForecast, said: &Said, look: Look) -> Vec<String> {
         if let Some(zones) = &capacity.zones {
             say("zones", &of_zones(zones));
         }
+    }
+    if let Some(sessions) = &it.sessions {
+        say("sessions", &of_sessions(sessions));
     }
     say("gates", &of_gates(it, said.rps));
     for hold in &it.holds {
@@ -198,6 +201,20 @@ fn of_zones(it: &ZonesForecast) -> String {
         .collect();
     let (floor, lowest) = (it.floor, lowest.join(", "));
     format!("{floor} must serve in each when one goes; never fewer than {lowest}")
+}
+
+fn of_sessions(it: &SessionsForecast) -> String {
+    match (it.moves, it.crowds) {
+        (Moves::Minimal, _) => "each client moves once, as the shares do".to_owned(),
+        (Moves::NewOnly, None) => {
+            "clients stay with the old version until its share ends, then all move at once"
+                .to_owned()
+        }
+        (Moves::NewOnly, Some(times)) => format!(
+            "clients stay with the old version, so its last instances get {times} times as many each: \
+             write `move: minimal`, or roll by `steps`"
+        ),
+    }
 }
 
 fn of_gates(it: &RolloutForecast, rps: Option<u32>) -> String {
