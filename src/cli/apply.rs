@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use hyper::Method;
 use tokio::io::AsyncReadExt as _;
 
-use super::Context;
 use super::client::Payload;
 use super::failure::Failure;
+use super::{Context, files};
 use crate::runtime::Applied;
 
 /// More than the API takes, so that the refusal comes from there, with its reason.
@@ -17,7 +17,7 @@ const STDIN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Apply {
-    /// A file of documents; `-` for stdin; may be given more than once
+    /// A file of documents, or a directory of them; `-` for stdin; may be given more than once
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     file: Vec<PathBuf>,
 }
@@ -26,17 +26,18 @@ pub(super) struct Apply {
 const EXAMPLE: &str = "\
 Examples:
   tidegate apply -f gateway.yaml -f service.yaml
+  tidegate apply -f examples/mesh
   make-documents | tidegate apply -f -";
 
 impl Apply {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let mut texts = Vec::new();
         for path in &self.file {
-            texts.push(if path.as_os_str() == "-" {
-                stdin().await?
+            if path.as_os_str() == "-" {
+                texts.push(stdin().await?);
             } else {
-                fs_err::read_to_string(path).map_err(Failure::Input)?
-            });
+                texts.extend(files::read(path)?.into_iter().map(|source| source.text));
+            }
         }
         let yaml = Payload::Yaml(texts.join("\n---\n"));
         let client = context.client()?;

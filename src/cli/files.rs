@@ -57,7 +57,8 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     Ok(sources.concat())
 }
 
-fn read(path: &Path) -> Result<Vec<Source>, Failure> {
+/// The texts of a file, or of those in a directory.
+pub(super) fn read(path: &Path) -> Result<Vec<Source>, Failure> {
     if path.is_dir() {
         return spec::read_directory(path).map_err(Failure::Input);
     }

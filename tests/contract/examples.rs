@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::server::Server;
 use crate::tidegate::tidegate;
 
 /// Each directory of `examples`.
@@ -79,5 +80,21 @@ fn each_rollout_is_done_as_planned() {
             assert_eq!(planned["instances"], played["total"], "{name}");
             assert_eq!(planned["capacity"]["lowest"], played["min_ready"], "{name}");
         }
+    }
+}
+
+#[test]
+fn a_directory_is_applied_as_one_set() {
+    let server = Server::start();
+    let sessions = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sessions");
+    let seen = server.run(&format!("apply -f {}", sessions.display()));
+    let said = &seen.ok().stdout;
+    for document in [
+        "Gateway shop",
+        "Service cart",
+        "Service search",
+        "Rollout cart-42",
+    ] {
+        assert!(said.contains(&format!("{document} created")), "{said}");
     }
 }
