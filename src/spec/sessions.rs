@@ -51,6 +51,11 @@ pub(super) fn read(
 ) -> Option<Sessions> {
     let at = field.key()?;
     let spec = field.get()?;
+    if !spec.stick_to.is_given() {
+        let hint = "write `stickTo: version`".to_owned();
+        cx.sink
+            .hinted(at, "`sessions` does not say what they stick to", hint);
+    }
     let sticks = sticks(spec.stick_to, cx);
     let key_at = spec.key.key();
     let key = spec.key.get().map_or(SessionKey::Auto, |KeySpec(key)| key);
@@ -66,12 +71,29 @@ pub(super) fn read(
         cx.sink
             .hinted(at, "`sessions` does not go with `protocol: tcp`", hint);
     }
-    sticks.then_some(Sessions {
-        moves,
-        key,
-        ttl: spec.ttl.get(),
-    })
+    let ttl = ttl(spec.ttl, &key, cx);
+    sticks.then_some(Sessions { moves, key, ttl })
 }
+
+/// In whole seconds, as a cookie has it; one of less than a second would be gone at once.
+fn ttl(field: Field<Span>, key: &SessionKey, cx: &Context<'_>) -> Option<Span> {
+    let at = field.at(Place::START);
+    let key_at = field.key()?;
+    let ttl = field.get()?;
+    if matches!(key, SessionKey::Header(_)) {
+        let hint = "it is the time to live of a cookie: remove one of them".to_owned();
+        cx.sink
+            .hinted(key_at, "`ttl` does not go with a header", hint);
+    } else if ttl < TTL_MIN {
+        let hint = "without `ttl` it lives until the client ends".to_owned();
+        let message = format!("a cookie lives for {TTL_MIN} at least");
+        cx.sink.hinted(at, message, hint);
+    }
+    Some(ttl)
+}
+
+/// The shortest life of a cookie.
+const TTL_MIN: Span = Span::secs(1);
 
 /// Do sessions stay with their version?
 pub(super) fn sticks(field: Field<StickTo>, cx: &Context<'_>) -> bool {

@@ -4,6 +4,7 @@ mod accepted;
 mod gates;
 mod refused;
 mod server;
+mod sessions;
 
 use super::*;
 use crate::domain::{Help, Step};

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::domain::{
     Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies, Moves,
-    OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, SessionKey, Sessions, Share,
-    Span, Strategy, ThenDo, VersionLabel, When,
+    OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share, Span, Strategy, ThenDo,
+    VersionLabel, When,
 };
 
 pub(super) const CART: &str =
@@ -24,7 +24,7 @@ pub(super) fn rollout(spec: &str) -> Rollout {
 }
 
 #[track_caller]
-fn service(spec: &str) -> Service {
+pub(super) fn service(spec: &str) -> Service {
     let loaded = good(&format!("kind: Service\nname: cart\nspec: {spec}\n"));
     loaded.documents.services.into_values().next().unwrap()
 }
@@ -237,41 +237,6 @@ fn what_is_written_holds() {
         got.overlay.unwrap().part(OverlayPart::Cluster).unwrap(),
         r#"{"connect_timeout":"1s","a":[1,-2,0.5,"yes",true,null,"7"]}"#
     );
-}
-
-#[test]
-fn sessions_are_kept_as_written() {
-    let of = |sessions: &str| {
-        service(&format!(
-            "{{ instances: {{ from: api }}, sessions: {sessions} }}"
-        ))
-        .sessions
-    };
-    assert_eq!(of("{ stickTo: none }"), None);
-    assert_eq!(of("{ stickTo: version }"), Some(Sessions::default()));
-    let known_by = |key| Sessions {
-        key,
-        ..Sessions::default()
-    };
-    let cookie = known_by(SessionKey::Cookie("SID".to_owned()));
-    assert_eq!(
-        of("{ stickTo: version, key: { cookie: SID } }"),
-        Some(cookie)
-    );
-    let header = known_by(SessionKey::Header("x-user".to_owned()));
-    assert_eq!(
-        of("{ stickTo: version, key: { header: X-User } }"),
-        Some(header)
-    );
-    assert_eq!(
-        of("{ stickTo: version, move: newOnly, ttl: 30m }"),
-        Some(Sessions {
-            moves: Moves::NewOnly,
-            ttl: Some(Span::secs(1800)),
-            ..Sessions::default()
-        })
-    );
-    assert!(rollout("{ service: cart, to: v2, stickTo: version }").keeps_sessions);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::*;
 const CART: &str = "kind: Service\nname: cart\nspec: { instances: { from: api } }\n---\n";
 
 #[track_caller]
-fn check(text: &str, expected: &[&str]) {
+pub(super) fn check(text: &str, expected: &[&str]) {
     assert_eq!(said(text), expected, "\n{text}");
 }
 
@@ -145,50 +145,6 @@ spec:
         &[
             "a.yaml:5:24: not supported yet: sessions that stick to an instance (hint: `stickTo: version` keeps them with their version)",
             "a.yaml:6:12: not supported yet: `letSessionsFinish` (hint: remove it; it would have no effect)",
-        ],
-    );
-}
-
-#[test]
-fn sessions_that_contradict_themselves_are_told() {
-    check(
-        "kind: Service
-name: cart
-spec:
-  instances: { from: api }
-  sessions: { stickTo: version, move: newOnly, key: { cookie: SID } }
----
-kind: Service
-name: redis
-spec:
-  instances: { from: api }
-  protocol: tcp
-  sessions: { stickTo: version }
----
-kind: Service
-name: web
-spec:
-  instances: { from: api }
-  sessions: { stickTo: version, key: { cookie: 'a b' } }
----
-kind: Service
-name: api
-spec:
-  instances: { from: api }
-  sessions: { stickTo: version, key: { query: id } }
----
-kind: Service
-name: shop
-spec:
-  instances: { from: api }
-  sessions: { stickTo: version, key: cookie }
-",
-        &[
-            "a.yaml:5:48: `key` does not go with `move: newOnly` (hint: with `newOnly` a client is known by the version in its cookie: remove one of them)",
-            "a.yaml:12:3: `sessions` does not go with `protocol: tcp` (hint: a connection stays with its instance as it is: remove it)",
-            "a.yaml:18:40: `a b` is not the name of a cookie",
-            "a.yaml:24:40: it may be `auto`, `{ cookie: NAME }` or `{ header: NAME }`",
-            "a.yaml:30:38: unknown value `cookie`; it may be `auto`, `{ cookie: NAME }` or `{ header: NAME }`",
         ],
     );
 }
