@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{
-    Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies, Moves,
+    Amount, Bake, Delivery, Drain, Each, Hook, InstanceSource, KeySource, Kind, LostProxies,
     OnFail, Probe, Protocol, Rolling, Rollout, RolloutHook, Service, Share, Span, Strategy, ThenDo,
     VersionLabel, When,
 };
